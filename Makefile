@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0
+# make help lists the targets. What is built stays in the tree; kernels and roots
+# for the tests are cached outside of it, see selftests/qemu.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+PREFIX ?= /usr/local
+DESTDIR ?=
+V ?= 0
+export PREFIX DESTDIR V
+
+MAKEFLAGS += --no-print-directory
+RUN := selftests/qemu/run.sh
+KERNELS := 6.12 7.3
+
+# Headers come without pahole, which nothing here needs.
+KBUILD := CONFIG_BLK_DEV_FD=m CONFIG_DEBUG_INFO_BTF_MODULES=
+
+help:
+	@echo 'make demo           install what is needed, then build an image in a VM'
+	@echo 'make check          install what is needed, then all tests on both kernels'
+	@echo 'make all            module, library, command, examples and tests'
+	@echo 'make modules        blkfd.ko for the running kernel, or for KDIR=headers'
+	@echo 'make lib            libblkfd, shared and static'
+	@echo 'make tools          blkfd and mount.blkfd'
+	@echo 'make examples       the example image builders'
+	@echo 'make selftests      the test programs'
+	@echo 'make check-style    checkpatch, shellcheck, man page lint, house rules'
+	@echo 'make install        module if built, library, command, man pages'
+	@echo 'make uninstall      removes what install put there'
+	@echo 'make clean          removes what was built in the tree'
+	@echo
+	@echo 'Settings: PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) KDIR= V=1'
+	@echo 'NATIVE=1: demo and check use this machine and its kernel, no VM'
+
+all: modules lib tools examples selftests
+
+modules:
+	@[ -d "$(KDIR)" ] || { echo "make modules: no kernel headers in $(KDIR):" \
+		"install linux-headers-$$(uname -r) or give KDIR=" >&2; exit 1; }
+	$(MAKE) -C $(KDIR) M=$(CURDIR)/kernel $(KBUILD) modules
+
+lib tools:
+	$(MAKE) -C $@
+
+examples selftests: lib
+	$(MAKE) -C $@
+
+tools: lib
+
+demo:
+	selftests/demo-host.sh
+
+# NATIVE=1 has one kernel: this machine's.
+check:
+	selftests/check.sh $(if $(NATIVE),native,$(KERNELS))
+
+check-style:
+	selftests/check-style.sh
+
+install: lib tools
+	$(MAKE) -C lib install
+	$(MAKE) -C tools install
+	$(MAKE) -C man install
+	$(if $(wildcard kernel/blkfd.ko),$(MAKE) -C $(KDIR) M=$(CURDIR)/kernel \
+		$(if $(DESTDIR),INSTALL_MOD_PATH=$(DESTDIR)) $(KBUILD) modules_install)
+
+uninstall:
+	$(MAKE) -C lib uninstall
+	$(MAKE) -C tools uninstall
+	$(MAKE) -C man uninstall
+
+clean:
+	for dir in lib tools examples selftests; do $(MAKE) -C $$dir clean; done
+	rm -rf kernel/*.o kernel/*.ko kernel/*.mod kernel/*.mod.c kernel/.*.cmd \
+		kernel/.*.d kernel/Module.symvers kernel/modules.order \
+		kernel/.module-common.o kernel/.tmp_versions
+
+.PHONY: help all modules lib tools examples selftests demo check check-style \
+	install uninstall clean

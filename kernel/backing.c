@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a file must be to back a device, and what a device over it can do.
+ */
+#include <linux/blkdev.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/log2.h>
+#include <linux/pagemap.h>
+#include <linux/sizes.h>
+#include <linux/stat.h>
+#include <linux/swap.h>
+
+#include "blkfd.h"
+
+/* The longest I/O in bytes; the block layer splits what is longer. */
+#define BLKFD_MAX_IO SZ_4M
+
+static struct block_device *blkfd_backing_bdev(struct file *file)
+{
+	struct inode *inode = file->f_mapping->host;
+
+	return S_ISBLK(inode->i_mode) ? I_BDEV(inode) : NULL;
+}
+
+static int blkfd_backing_check_file(struct file *file)
+{
+	umode_t mode = file_inode(file)->i_mode;
+
+	if (!(file->f_mode & FMODE_READ))
+		return -EBADF;
+	if (S_ISDIR(mode))
+		return -EISDIR;
+	if (!S_ISREG(mode) && !S_ISBLK(mode))
+		return -ENOTBLK;
+	if (file->f_flags & O_APPEND)
+		return -EPERM;
+	if (IS_SWAPFILE(file->f_mapping->host))
+		return -ETXTBSY;
+	if (!file->f_op->read_iter)
+		return -EOPNOTSUPP;
+	if (file->f_mode & FMODE_WRITE && !file->f_op->write_iter)
+		return -EOPNOTSUPP;
+	return 0;
+}
+
+/*
+ * The smallest block at which the file takes direct I/O. Where the file system
+ * does not say, its own block size always does; a smaller one might make it go
+ * through the page cache without a word.
+ */
+static int blkfd_backing_direct(struct blkfd_window *window,
+				const struct kstat *stat, u32 *block_size)
+{
+	if (!(window->file->f_mode & FMODE_CAN_ODIRECT))
+		return -EOPNOTSUPP;
+	if (!(stat->result_mask & STATX_DIOALIGN)) {
+		*block_size = i_blocksize(window->file->f_mapping->host);
+		return 0;
+	}
+	if (!stat->dio_offset_align)
+		return -EOPNOTSUPP;
+	*block_size = max_t(u32, stat->dio_offset_align, SECTOR_SIZE);
+	window->dma_alignment =
+		max_t(u32, stat->dio_mem_align, SECTOR_SIZE) - 1;
+	return 0;
+}
+
+/* The smallest block size at which the file can be used as @window says. */
+static int blkfd_backing_min_block(struct blkfd_window *window,
+				   const struct kstat *stat, u32 *block_size)
+{
+	struct block_device *bdev = blkfd_backing_bdev(window->file);
+
+	*block_size = SECTOR_SIZE;
+	window->dma_alignment = SECTOR_SIZE - 1;
+	if (bdev) {
+		*block_size = bdev_logical_block_size(bdev);
+		window->dma_alignment = max_t(u32, bdev_dma_alignment(bdev),
+					      SECTOR_SIZE - 1);
+		return 0;
+	}
+	if (window->flags & BLKFD_F_DIRECT)
+		return blkfd_backing_direct(window, stat, block_size);
+	return 0;
+}
+
+static int blkfd_backing_set_block(struct blkfd_window *window,
+				   const struct kstat *stat, u32 wanted)
+{
+	u32 least;
+	int ret;
+
+	if (wanted && (wanted < SECTOR_SIZE || wanted > BLK_MAX_BLOCK_SIZE ||
+		       !is_power_of_2(wanted)))
+		return -EINVAL;
+	ret = blkfd_backing_min_block(window, stat, &least);
+	if (ret)
+		return ret;
+	if (least > BLK_MAX_BLOCK_SIZE || (wanted && wanted < least))
+		return window->flags & BLKFD_F_DIRECT ? -EOPNOTSUPP : -EINVAL;
+	window->block_size = wanted ?: least;
+	return 0;
+}
+
+/**
+ * blkfd_backing_length - how long a window can be made
+ * @window: The window, but for its length.
+ * @length: What is wanted, in bytes; 0: to the end of the file.
+ * @result: Where the length goes.
+ *
+ * Returns: 0, -EINVAL, -ERANGE or -ENODATA as <linux/blkfd.h> says.
+ */
+int blkfd_backing_length(const struct blkfd_window *window, u64 length,
+			 u64 *result)
+{
+	u64 size = i_size_read(window->file->f_mapping->host);
+
+	if ((window->offset | length) & (window->block_size - 1))
+		return -EINVAL;
+	if (window->offset > size || length > size - window->offset)
+		return -ERANGE;
+	if (!length)
+		length = size - window->offset;
+	if (!length)
+		return -ENODATA;
+	if (length & (window->block_size - 1))
+		return -EINVAL;
+	*result = length;
+	return 0;
+}
+
+static u32 blkfd_backing_flags(struct file *file, u32 flags)
+{
+	if (!(file->f_mode & FMODE_WRITE))
+		flags |= BLKFD_F_RDONLY;
+	if (flags & BLKFD_F_RDONLY || !file->f_op->fallocate)
+		flags |= BLKFD_F_NODISCARD;
+	return flags;
+}
+
+/* File systems on several devices, and device-mapper, hide what is below. */
+static unsigned int blkfd_backing_depth(struct file *file)
+{
+	struct block_device *bdev = blkfd_backing_bdev(file);
+	struct blkfd_device *below;
+
+	if (!bdev)
+		bdev = d_real_inode(file->f_path.dentry)->i_sb->s_bdev;
+	if (!bdev || bdev->bd_disk->fops != &blkfd_device_ops)
+		return 0;
+	below = bdev->bd_disk->private_data;
+	return below->window.depth + 1;
+}
+
+/**
+ * blkfd_backing_check - whether a device can be made as asked
+ * @file: The backing file; no reference is taken.
+ * @arg: What was asked, its flags known ones.
+ * @window: Filled in on success.
+ *
+ * Returns: 0, or an errno as struct blkfd_create lists them.
+ */
+int blkfd_backing_check(struct file *file, const struct blkfd_create *arg,
+			struct blkfd_window *window)
+{
+	struct kstat stat;
+	int ret;
+
+	ret = blkfd_backing_check_file(file);
+	if (ret)
+		return ret;
+	ret = vfs_getattr(&file->f_path, &stat, STATX_INO | STATX_DIOALIGN, 0);
+	if (ret)
+		return ret;
+	*window = (struct blkfd_window) {
+		.file	= file,
+		.dev	= S_ISBLK(stat.mode) ? stat.rdev : stat.dev,
+		.ino	= stat.ino,
+		.offset	= arg->offset,
+		.flags	= blkfd_backing_flags(file, arg->flags),
+		.depth	= blkfd_backing_depth(file),
+	};
+	if (window->depth >= BLKFD_MAX_DEPTH)
+		return -ELOOP;
+	ret = blkfd_backing_set_block(window, &stat, arg->block_size);
+	if (ret)
+		return ret;
+	return blkfd_backing_length(window, arg->length, &window->length);
+}
+
+/* Holes are whole blocks of the file, wherever the window begins. */
+static void blkfd_backing_discard_limits(const struct blkfd_window *window,
+					 struct queue_limits *lim)
+{
+	u32 granularity = max_t(u32, i_blocksize(window->file->f_mapping->host),
+				window->block_size);
+
+	lim->max_hw_discard_sectors = UINT_MAX >> SECTOR_SHIFT;
+	lim->discard_granularity = granularity;
+	lim->discard_alignment = -window->offset & (granularity - 1);
+}
+
+/**
+ * blkfd_backing_limits - the queue limits that suit a window
+ * @window: The window.
+ * @lim: Zeroed.
+ *
+ * That a file system has fallocate does not say that it can punch holes; the
+ * first attempt shows it and takes the limit away, see io.c.
+ */
+void blkfd_backing_limits(const struct blkfd_window *window,
+			  struct queue_limits *lim)
+{
+	struct file *file = window->file;
+
+	lim->logical_block_size = window->block_size;
+	lim->physical_block_size = window->block_size;
+	lim->dma_alignment = window->dma_alignment;
+	lim->max_hw_sectors = BLKFD_MAX_IO >> SECTOR_SHIFT;
+	lim->max_segments = USHRT_MAX;
+	lim->max_segment_size = UINT_MAX;
+	lim->features = BLK_FEAT_IO_STAT | BLK_FEAT_NOWAIT;
+	if (window->flags & BLKFD_F_DIRECT &&
+	    mapping_stable_writes(file->f_mapping))
+		lim->features |= BLK_FEAT_STABLE_WRITES;
+	if (window->flags & BLKFD_F_RDONLY)
+		return;
+	if (file->f_op->fsync)
+		lim->features |= BLK_FEAT_WRITE_CACHE | BLK_FEAT_FUA;
+	if (file->f_op->fallocate)
+		lim->max_write_zeroes_sectors = UINT_MAX >> SECTOR_SHIFT;
+	if (!(window->flags & BLKFD_F_NODISCARD))
+		blkfd_backing_discard_limits(window, lim);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What kernels older than the newest lack, under the newest kernel's names.
+ * Deleting a shim deletes the compatibility.
+ */
+#ifndef BLKFD_COMPAT_H
+#define BLKFD_COMPAT_H
+
+#include <linux/blkdev.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/version.h>
+
+/* Block sizes above the page size. */
+#ifndef BLK_MAX_BLOCK_SIZE
+#define BLK_MAX_BLOCK_SIZE PAGE_SIZE
+#endif
+
+/* Allocations by type. */
+#ifndef kzalloc_obj
+#define kzalloc_obj(object, gfp) kzalloc(sizeof(object), gfp)
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+static inline int copy_struct_to_user(void __user *dst, size_t usize,
+				      const void *src, size_t ksize,
+				      bool *ignored_trailing)
+{
+	size_t size = min(ksize, usize);
+	size_t rest = max(ksize, usize) - size;
+
+	if (usize > ksize && clear_user(dst + size, rest))
+		return -EFAULT;
+	if (ignored_trailing)
+		*ignored_trailing = usize < ksize &&
+			memchr_inv(src + size, 0, rest);
+	return copy_to_user(dst, src, size) ? -EFAULT : 0;
+}
+#endif
+
+#endif /* BLKFD_COMPAT_H */

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What is known of a device: for BLKFD_GET_INFO, and as files in
+ * /sys/block/blkfdN/blkfd, one value each, with the names of struct blkfd_info.
+ */
+#include <linux/cred.h>
+#include <linux/device.h>
+#include <linux/fs.h>
+#include <linux/part_stat.h>
+#include <linux/pid.h>
+#include <linux/sysfs.h>
+#include <linux/user_namespace.h>
+
+#include "blkfd.h"
+
+static u32 blkfd_info_creator_uid(struct blkfd_device *dev)
+{
+	return from_kuid_munged(current_user_ns(), dev->creator->euid);
+}
+
+static u32 blkfd_info_creator_pid(struct blkfd_device *dev)
+{
+	u32 pid = 0;
+
+	rcu_read_lock();
+	if (pid_task(dev->creator_pid, PIDTYPE_TGID))
+		pid = pid_vnr(dev->creator_pid);
+	rcu_read_unlock();
+	return pid;
+}
+
+static void blkfd_info_fill_stats(struct blkfd_device *dev,
+				  struct blkfd_info *info)
+{
+	struct block_device *part = dev->disk->part0;
+
+	info->reads = part_stat_read(part, ios[STAT_READ]);
+	info->read_bytes =
+		(u64)part_stat_read(part, sectors[STAT_READ]) << SECTOR_SHIFT;
+	info->writes = part_stat_read(part, ios[STAT_WRITE]);
+	info->write_bytes =
+		(u64)part_stat_read(part, sectors[STAT_WRITE]) << SECTOR_SHIFT;
+	info->discards = part_stat_read(part, ios[STAT_DISCARD]);
+	info->flushes = part_stat_read(part, ios[STAT_FLUSH]);
+	info->errors = atomic64_read(&dev->io_errors);
+}
+
+/**
+ * blkfd_info_fill - what is known of a device now
+ * @dev: The device.
+ * @info: Filled in whole.
+ */
+void blkfd_info_fill(struct blkfd_device *dev, struct blkfd_info *info)
+{
+	*info = (struct blkfd_info) {
+		.id		= dev->id,
+		.diskseq	= dev->disk->diskseq,
+		.dev_major	= dev->disk->major,
+		.dev_minor	= dev->disk->first_minor,
+		.backing_major	= MAJOR(dev->window.dev),
+		.backing_minor	= MINOR(dev->window.dev),
+		.backing_ino	= dev->window.ino,
+		.offset		= dev->window.offset,
+		.length		= bdev_nr_bytes(dev->disk->part0),
+		.flags		= dev->window.flags,
+		.block_size	= dev->window.block_size,
+		.creator_uid	= blkfd_info_creator_uid(dev),
+		.creator_pid	= blkfd_info_creator_pid(dev),
+	};
+	blkfd_info_fill_stats(dev, info);
+}
+
+static struct blkfd_device *blkfd_info_device(struct device *ddev)
+{
+	return dev_to_disk(ddev)->private_data;
+}
+
+#define BLKFD_INFO_ATTR(name, format, ...)				\
+static ssize_t name##_show(struct device *ddev,				\
+			   struct device_attribute *attr, char *buf)	\
+{									\
+	struct blkfd_info info;						\
+									\
+	blkfd_info_fill(blkfd_info_device(ddev), &info);		\
+	return sysfs_emit(buf, format "\n", __VA_ARGS__);		\
+}									\
+static DEVICE_ATTR_RO(name)
+
+BLKFD_INFO_ATTR(id, "%llu", info.id);
+BLKFD_INFO_ATTR(backing_dev, "%u:%u", info.backing_major, info.backing_minor);
+BLKFD_INFO_ATTR(backing_ino, "%llu", info.backing_ino);
+BLKFD_INFO_ATTR(offset, "%llu", info.offset);
+BLKFD_INFO_ATTR(length, "%llu", info.length);
+BLKFD_INFO_ATTR(block_size, "%u", info.block_size);
+BLKFD_INFO_ATTR(creator_uid, "%u", info.creator_uid);
+BLKFD_INFO_ATTR(creator_pid, "%u", info.creator_pid);
+BLKFD_INFO_ATTR(stats,
+		"reads %llu\nread_bytes %llu\nwrites %llu\nwrite_bytes %llu\n"
+		"discards %llu\nflushes %llu\nerrors %llu",
+		info.reads, info.read_bytes, info.writes, info.write_bytes,
+		info.discards, info.flushes, info.errors);
+
+static const char * const blkfd_info_flag_names[] = {
+	"rdonly", "direct", "nodiscard",
+};
+
+static ssize_t flags_show(struct device *ddev, struct device_attribute *attr,
+			  char *buf)
+{
+	u32 flags = blkfd_info_device(ddev)->window.flags;
+	int i, len = 0;
+
+	for (i = 0; i < ARRAY_SIZE(blkfd_info_flag_names); i++)
+		if (flags & BIT(i))
+			len += sysfs_emit_at(buf, len, "%s%s", len ? " " : "",
+					     blkfd_info_flag_names[i]);
+	return len + sysfs_emit_at(buf, len, "\n");
+}
+static DEVICE_ATTR_RO(flags);
+
+/* The path that the file has now, as the reader sees it; for root only. */
+static ssize_t backing_file_show(struct device *ddev,
+				 struct device_attribute *attr, char *buf)
+{
+	struct blkfd_device *dev = blkfd_info_device(ddev);
+	ssize_t len = -ENODEV;
+	char *path;
+
+	mutex_lock(&dev->lock);
+	if (dev->window.file) {
+		path = file_path(dev->window.file, buf, PAGE_SIZE - 1);
+		len = PTR_ERR_OR_ZERO(path);
+		if (!len) {
+			len = strlen(path);
+			memmove(buf, path, len);
+			buf[len++] = '\n';
+		}
+	}
+	mutex_unlock(&dev->lock);
+	return len;
+}
+static DEVICE_ATTR_ADMIN_RO(backing_file);
+
+static struct attribute *blkfd_info_attrs[] = {
+	&dev_attr_id.attr,
+	&dev_attr_backing_dev.attr,
+	&dev_attr_backing_ino.attr,
+	&dev_attr_backing_file.attr,
+	&dev_attr_offset.attr,
+	&dev_attr_length.attr,
+	&dev_attr_flags.attr,
+	&dev_attr_block_size.attr,
+	&dev_attr_creator_uid.attr,
+	&dev_attr_creator_pid.attr,
+	&dev_attr_stats.attr,
+	NULL
+};
+
+static const struct attribute_group blkfd_info_group = {
+	.name	= "blkfd",
+	.attrs	= blkfd_info_attrs,
+};
+
+const struct attribute_group *blkfd_info_groups[] = {
+	&blkfd_info_group,
+	NULL
+};

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Inodes that a device can be opened by: block special files of a file system
+ * that is mounted nowhere. Each holds its gendisk, so the device number that
+ * it names cannot become another device's, and pins the file system, whose
+ * superblock holds the module.
+ */
+#include <linux/dcache.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/module.h>
+#include <linux/mount.h>
+#include <linux/namei.h>
+#include <linux/pseudo_fs.h>
+
+#include "blkfd.h"
+
+#define BLKFD_INODE_MAGIC	0x426c6b66	/* "Blkf" */
+
+static struct vfsmount *blkfd_inode_mnt;
+static int blkfd_inode_count;
+
+/* Who holds an inode's dentry holds the mount longer: this is not its end. */
+static void blkfd_inode_evict(struct inode *inode)
+{
+	struct blkfd_device *dev = inode->i_private;
+
+	truncate_inode_pages_final(&inode->i_data);
+	clear_inode(inode);
+	if (!dev)
+		return;
+	put_disk(dev->disk);
+	simple_release_fs(&blkfd_inode_mnt, &blkfd_inode_count);
+}
+
+/* Not a path, so that nobody who looks at the link takes it for one. */
+static char *blkfd_inode_dname(struct dentry *dentry, char *buffer, int buflen)
+{
+	struct blkfd_device *dev = d_inode(dentry)->i_private;
+	char name[32];
+	int size;
+
+	size = scnprintf(name, sizeof(name), "blkfd:[%llu]", dev->id) + 1;
+	if (size > buflen)
+		return ERR_PTR(-ENAMETOOLONG);
+	return memcpy(buffer + buflen - size, name, size);
+}
+
+static const struct super_operations blkfd_inode_super_ops = {
+	.statfs		= simple_statfs,
+	.evict_inode	= blkfd_inode_evict,
+};
+
+static const struct dentry_operations blkfd_inode_dentry_ops = {
+	.d_dname	= blkfd_inode_dname,
+};
+
+static int blkfd_inode_init_fs_context(struct fs_context *fc)
+{
+	struct pseudo_fs_context *ctx;
+
+	ctx = init_pseudo(fc, BLKFD_INODE_MAGIC);
+	if (!ctx)
+		return -ENOMEM;
+	ctx->ops = &blkfd_inode_super_ops;
+	ctx->dops = &blkfd_inode_dentry_ops;
+	/* Opening devices by /proc/self/fd is what these inodes are for. */
+	fc->s_iflags &= ~SB_I_NODEV;
+	return 0;
+}
+
+static struct file_system_type blkfd_inode_fs = {
+	.owner			= THIS_MODULE,
+	.name			= "blkfd",
+	.init_fs_context	= blkfd_inode_init_fs_context,
+	.kill_sb		= kill_anon_super,
+};
+
+/* Takes a pin on the file system and a reference to the disk. */
+static struct inode *blkfd_inode_alloc(struct blkfd_device *dev)
+{
+	struct inode *inode;
+	int ret;
+
+	ret = simple_pin_fs(&blkfd_inode_fs, &blkfd_inode_mnt,
+			    &blkfd_inode_count);
+	if (ret)
+		return ERR_PTR(ret);
+	inode = new_inode(blkfd_inode_mnt->mnt_sb);
+	if (!inode) {
+		simple_release_fs(&blkfd_inode_mnt, &blkfd_inode_count);
+		return ERR_PTR(-ENOMEM);
+	}
+	get_device(disk_to_dev(dev->disk));
+	inode->i_private = dev;
+	inode->i_ino = dev->id + 1;	/* 1 is the root */
+	inode->i_uid = current_fsuid();
+	inode->i_gid = current_fsgid();
+	simple_inode_init_ts(inode);
+	init_special_inode(inode, S_IFBLK | 0600, disk_devt(dev->disk));
+	return inode;
+}
+
+/**
+ * blkfd_inode_open - open a device by a new inode
+ * @dev: The device; its disk is live.
+ *
+ * Returns: the open file, the only reference to the inode, or an ERR_PTR.
+ */
+struct file *blkfd_inode_open(struct blkfd_device *dev)
+{
+	bool rdonly = dev->window.flags & BLKFD_F_RDONLY;
+	struct inode *inode;
+	struct file *file;
+	struct path path;
+
+	inode = blkfd_inode_alloc(dev);
+	if (IS_ERR(inode))
+		return ERR_CAST(inode);
+	path.mnt = mntget(blkfd_inode_mnt);
+	path.dentry = d_obtain_alias(inode);	/* takes the inode over */
+	if (IS_ERR(path.dentry)) {
+		mntput(path.mnt);
+		return ERR_CAST(path.dentry);
+	}
+	file = dentry_open(&path, rdonly ? O_RDONLY : O_RDWR, current_cred());
+	path_put(&path);
+	return file;
+}

@@ -1,0 +1,459 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The data path: each bio becomes a command, and each command one or more calls
+ * on the backing file, made by workers in the name of the bio's cgroups. A
+ * command belongs to whoever runs it; a bio ends last of all, since the file
+ * may be released as soon as nobody waits for I/O any more.
+ */
+#include <linux/bio.h>
+#include <linux/blk-cgroup.h>
+#include <linux/blkdev.h>
+#include <linux/cgroup.h>
+#include <linux/falloc.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/kthread.h>
+#include <linux/mempool.h>
+#include <linux/part_stat.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/uio.h>
+#include <linux/workqueue.h>
+
+#include "blkfd.h"
+#include "memcg.h"
+
+/* Commands of one device that may run at once; the others wait for a worker. */
+#define BLKFD_IO_WORKERS	4
+/* Commands in reserve, for all devices of one depth. */
+#define BLKFD_IO_RESERVE	16
+
+/**
+ * struct blkfd_io_cmd - a bio on its way
+ * @node: In the device's backlog.
+ * @work: Wakes the worker that begins with this command.
+ * @bio: What is to be done.
+ * @iocb: The call on the file that is under way.
+ * @refs: Who may still touch @iocb: the one that made the call, and the file.
+ * @result: What the call returned.
+ * @done: Bytes that earlier calls have moved.
+ * @flushed: The flush that comes before the data is done.
+ * @accounted: The bio is in the disk's statistics since @start.
+ * @start: In jiffies.
+ */
+struct blkfd_io_cmd {
+	struct list_head node;
+	struct work_struct work;
+	struct bio *bio;
+	struct kiocb iocb;
+	atomic_t refs;
+	ssize_t result;
+	unsigned int done;
+	bool flushed;
+	bool accounted;
+	unsigned long start;
+};
+
+/*
+ * A worker of one device may wait for I/O on the device below it. So that it
+ * never waits for itself when memory is short, each depth has its own workers,
+ * rescuer and reserve.
+ */
+struct blkfd_io_level {
+	struct workqueue_struct *workers;
+	mempool_t *cmds;
+};
+
+static struct blkfd_io_level blkfd_io_levels[BLKFD_MAX_DEPTH];
+static struct kmem_cache *blkfd_io_cache;
+
+static struct blkfd_device *blkfd_io_device(const struct bio *bio)
+{
+	return bio->bi_bdev->bd_disk->private_data;
+}
+
+static struct blkfd_io_level *blkfd_io_level(const struct blkfd_device *dev)
+{
+	return &blkfd_io_levels[dev->window.depth];
+}
+
+static blk_status_t blkfd_io_status(int error)
+{
+	switch (error) {
+	case -EDQUOT:
+		return BLK_STS_NOSPC;
+	case -EAGAIN:
+		/* Means something else to who sent the bio. */
+		return BLK_STS_IOERR;
+	default:
+		return errno_to_blk_status(error);
+	}
+}
+
+/* A flush without data is no write; flushes are counted when they end. */
+static void blkfd_io_account_start(struct blkfd_io_cmd *cmd)
+{
+	struct bio *bio = cmd->bio;
+
+	cmd->accounted = blk_queue_io_stat(bio->bi_bdev->bd_disk->queue);
+	if (cmd->accounted && bio->bi_iter.bi_size)
+		cmd->start = bio_start_io_acct(bio);
+}
+
+static void blkfd_io_account_end(struct blkfd_io_cmd *cmd)
+{
+	struct bio *bio = cmd->bio;
+
+	if (!cmd->accounted)
+		return;
+	if (bio->bi_iter.bi_size)
+		bio_end_io_acct(bio, cmd->start);
+	if (bio->bi_opf & REQ_PREFLUSH) {
+		part_stat_lock();
+		part_stat_inc(bio->bi_bdev, ios[STAT_FLUSH]);
+		part_stat_unlock();
+	}
+}
+
+/* The command is gone after this, and so may the device be. */
+static void blkfd_io_end(struct blkfd_io_cmd *cmd, int error)
+{
+	struct blkfd_device *dev = blkfd_io_device(cmd->bio);
+	struct bio *bio = cmd->bio;
+
+	if (error) {
+		bio->bi_status = blkfd_io_status(error);
+		if (error != -EOPNOTSUPP)
+			atomic64_inc(&dev->io_errors);
+	}
+	blkfd_io_account_end(cmd);
+	mempool_free(cmd, blkfd_io_level(dev)->cmds);
+	bio_endio(bio);
+}
+
+/* To a worker of its own if the device may have one more, else to any one. */
+static void blkfd_io_queue(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
+{
+	unsigned long flags;
+	bool wake;
+
+	spin_lock_irqsave(&dev->io_lock, flags);
+	wake = dev->io_workers < BLKFD_IO_WORKERS;
+	if (wake)
+		dev->io_workers++;
+	else
+		list_add_tail(&cmd->node, &dev->io_backlog);
+	spin_unlock_irqrestore(&dev->io_lock, flags);
+	if (wake)
+		queue_work(blkfd_io_level(dev)->workers, &cmd->work);
+}
+
+/* The next command for a worker; without one, the worker is off the device. */
+static struct blkfd_io_cmd *blkfd_io_next(struct blkfd_device *dev)
+{
+	struct blkfd_io_cmd *cmd;
+
+	spin_lock_irq(&dev->io_lock);
+	cmd = list_first_entry_or_null(&dev->io_backlog, struct blkfd_io_cmd,
+				       node);
+	if (cmd)
+		list_del(&cmd->node);
+	else if (!--dev->io_workers)
+		wake_up(&dev->io_idle);
+	spin_unlock_irq(&dev->io_lock);
+	return cmd;
+}
+
+/**
+ * blkfd_io_wait_idle - wait until no worker touches a device
+ * @dev: A device that no bio can come to any more.
+ */
+void blkfd_io_wait_idle(struct blkfd_device *dev)
+{
+	spin_lock_irq(&dev->io_lock);
+	wait_event_lock_irq(dev->io_idle, !dev->io_workers, dev->io_lock);
+	spin_unlock_irq(&dev->io_lock);
+}
+
+static void blkfd_io_end_write(struct blkfd_io_cmd *cmd)
+{
+	if (op_is_write(bio_op(cmd->bio)) &&
+	    S_ISREG(file_inode(cmd->iocb.ki_filp)->i_mode))
+		kiocb_end_write(&cmd->iocb);
+}
+
+/*
+ * A call is over. One that moved less than was left goes on in a worker; one
+ * that moved nothing has come to the end of a file that is now too short.
+ */
+static void blkfd_io_put(struct blkfd_io_cmd *cmd)
+{
+	if (!atomic_dec_and_test(&cmd->refs))
+		return;
+	blkfd_io_end_write(cmd);
+	if (cmd->result <= 0) {
+		blkfd_io_end(cmd, cmd->result ?: -EIO);
+		return;
+	}
+	cmd->done += cmd->result;
+	if (cmd->done >= cmd->bio->bi_iter.bi_size)
+		blkfd_io_end(cmd, 0);
+	else
+		blkfd_io_queue(blkfd_io_device(cmd->bio), cmd);
+}
+
+static void blkfd_io_complete(struct kiocb *iocb, long result)
+{
+	struct blkfd_io_cmd *cmd = container_of(iocb, struct blkfd_io_cmd,
+						iocb);
+
+	cmd->result = result;
+	blkfd_io_put(cmd);
+}
+
+/* What is left of the bio, straight from its own vector. */
+static void blkfd_io_init_iter(struct blkfd_io_cmd *cmd, struct iov_iter *iter,
+			       struct bvec_iter *left)
+{
+	struct bio *bio = cmd->bio;
+	struct bvec_iter pos;
+	struct bio_vec bvec;
+	unsigned int count = 0;
+	struct bio_vec *first;
+
+	*left = bio->bi_iter;
+	bio_advance_iter(bio, left, cmd->done);
+	__bio_for_each_bvec(bvec, bio, pos, *left)
+		count++;
+	first = bio->bi_io_vec + left->bi_idx;
+	bvec = mp_bvec_iter_bvec(bio->bi_io_vec, *left);
+	iov_iter_bvec(iter, op_is_write(bio_op(bio)) ? ITER_SOURCE : ITER_DEST,
+		      first, count, left->bi_size);
+	iter->iov_offset = bvec.bv_offset - first->bv_offset;
+}
+
+static void blkfd_io_init_iocb(struct blkfd_device *dev,
+			       struct blkfd_io_cmd *cmd, sector_t sector)
+{
+	struct file *file = dev->window.file;
+	struct bio *bio = cmd->bio;
+
+	cmd->iocb = (struct kiocb) {
+		.ki_filp	= file,
+		.ki_pos		= dev->window.offset + (sector << SECTOR_SHIFT),
+		.ki_complete	= blkfd_io_complete,
+		.ki_flags	= file->f_iocb_flags & (IOCB_DSYNC | IOCB_SYNC),
+		.ki_ioprio	= bio->bi_ioprio,
+	};
+	if (dev->window.flags & BLKFD_F_DIRECT)
+		cmd->iocb.ki_flags |= IOCB_DIRECT;
+	if (bio->bi_opf & REQ_FUA)
+		cmd->iocb.ki_flags |= IOCB_DSYNC;
+}
+
+/* Reads or writes what is left; the command is not ours any more afterwards. */
+static void blkfd_io_transfer(struct blkfd_device *dev,
+			      struct blkfd_io_cmd *cmd)
+{
+	const struct file_operations *fops = dev->window.file->f_op;
+	struct kiocb *iocb = &cmd->iocb;
+	struct bvec_iter left;
+	struct iov_iter iter;
+	ssize_t ret;
+
+	blkfd_io_init_iter(cmd, &iter, &left);
+	blkfd_io_init_iocb(dev, cmd, left.bi_sector);
+	atomic_set(&cmd->refs, 2);
+	if (op_is_write(bio_op(cmd->bio))) {
+		if (S_ISREG(file_inode(iocb->ki_filp)->i_mode))
+			kiocb_start_write(iocb);
+		iocb->ki_flags |= IOCB_WRITE;
+		ret = fops->write_iter(iocb, &iter);
+	} else {
+		ret = fops->read_iter(iocb, &iter);
+	}
+	if (ret != -EIOCBQUEUED)
+		blkfd_io_complete(iocb, ret);
+	blkfd_io_put(cmd);
+}
+
+static int blkfd_io_flush(struct blkfd_device *dev)
+{
+	loff_t start = dev->window.offset;
+
+	return vfs_fsync_range(dev->window.file, start,
+			       start + bdev_nr_bytes(dev->disk->part0) - 1, 1);
+}
+
+static int blkfd_io_fallocate(struct blkfd_device *dev, struct bio *bio,
+			      int mode)
+{
+	loff_t pos = dev->window.offset +
+		     (bio->bi_iter.bi_sector << SECTOR_SHIFT);
+
+	return vfs_fallocate(dev->window.file, mode | FALLOC_FL_KEEP_SIZE, pos,
+			     bio->bi_iter.bi_size);
+}
+
+/* Who is told "not supported" falls back to writing, or does without. */
+static int blkfd_io_discard(struct blkfd_device *dev, struct bio *bio)
+{
+	int ret;
+
+	ret = blkfd_io_fallocate(dev, bio, FALLOC_FL_PUNCH_HOLE);
+	if (ret == -EOPNOTSUPP)
+		blk_queue_disable_discard(dev->disk->queue);
+	return ret;
+}
+
+static int blkfd_io_write_zeroes(struct blkfd_device *dev, struct bio *bio)
+{
+	bool unmap = !(bio->bi_opf & REQ_NOUNMAP) &&
+		     !(dev->window.flags & BLKFD_F_NODISCARD);
+	int ret;
+
+	ret = blkfd_io_fallocate(dev, bio, unmap ? FALLOC_FL_PUNCH_HOLE :
+						   FALLOC_FL_ZERO_RANGE);
+	if (ret == -EOPNOTSUPP && unmap)
+		blk_queue_disable_write_zeroes(dev->disk->queue);
+	return ret;
+}
+
+/* The command is not ours any more afterwards. */
+static void blkfd_io_execute(struct blkfd_device *dev,
+			     struct blkfd_io_cmd *cmd)
+{
+	struct bio *bio = cmd->bio;
+	int ret = 0;
+
+	if (bio->bi_opf & REQ_PREFLUSH && !cmd->flushed) {
+		ret = blkfd_io_flush(dev);
+		cmd->flushed = true;
+	}
+	if (ret || !bio->bi_iter.bi_size) {
+		blkfd_io_end(cmd, ret);
+		return;
+	}
+	switch (bio_op(bio)) {
+	case REQ_OP_READ:
+	case REQ_OP_WRITE:
+		blkfd_io_transfer(dev, cmd);
+		return;
+	case REQ_OP_DISCARD:
+		ret = blkfd_io_discard(dev, bio);
+		break;
+	case REQ_OP_WRITE_ZEROES:
+		ret = blkfd_io_write_zeroes(dev, bio);
+		break;
+	default:
+		ret = -EOPNOTSUPP;
+	}
+	blkfd_io_end(cmd, ret);
+}
+
+/* In the name of the bio's cgroups, though it may be over by the return. */
+static void blkfd_io_execute_charged(struct blkfd_device *dev,
+				     struct blkfd_io_cmd *cmd)
+{
+	struct cgroup_subsys_state *blkcg = bio_blkcg_css(cmd->bio);
+	struct cgroup_subsys_state *memcg = blkfd_memcg_get(blkcg);
+	struct mem_cgroup *old_memcg;
+
+	if (blkcg)
+		kthread_associate_blkcg(blkcg);
+	old_memcg = blkfd_memcg_enter(memcg);
+	blkfd_io_execute(dev, cmd);
+	blkfd_memcg_leave(memcg, old_memcg);
+	if (blkcg)
+		kthread_associate_blkcg(NULL);
+}
+
+/*
+ * Must not wait for memory that only this device can free by writing, nor be
+ * throttled for the dirty pages of the devices above.
+ */
+static void blkfd_io_work(struct work_struct *work)
+{
+	struct blkfd_io_cmd *cmd = container_of(work, struct blkfd_io_cmd,
+						work);
+	struct blkfd_device *dev = blkfd_io_device(cmd->bio);
+	unsigned int noio = memalloc_noio_save();
+	unsigned long old_flags = current->flags;
+
+	current->flags |= PF_LOCAL_THROTTLE;
+	do {
+		blkfd_io_execute_charged(dev, cmd);
+		cond_resched();
+		cmd = blkfd_io_next(dev);
+	} while (cmd);
+	current_restore_flags(old_flags, PF_LOCAL_THROTTLE);
+	memalloc_noio_restore(noio);
+}
+
+/**
+ * blkfd_io_submit - submit_bio of the block device operations
+ * @bio: Goes to a worker whole, or in parts of which each comes here again.
+ *
+ * This is the one place where a bio is taken on: an I/O that can do without a
+ * worker would branch off here.
+ */
+void blkfd_io_submit(struct bio *bio)
+{
+	struct blkfd_device *dev = blkfd_io_device(bio);
+	struct blkfd_io_cmd *cmd;
+
+	bio = bio_split_to_limits(bio);
+	if (!bio)
+		return;
+	cmd = mempool_alloc(blkfd_io_level(dev)->cmds,
+			    bio->bi_opf & REQ_NOWAIT ? GFP_NOWAIT : GFP_NOIO);
+	if (!cmd) {
+		bio_wouldblock_error(bio);
+		return;
+	}
+	*cmd = (struct blkfd_io_cmd) { .bio = bio };
+	INIT_WORK(&cmd->work, blkfd_io_work);
+	blkfd_io_account_start(cmd);
+	blkfd_io_queue(dev, cmd);
+}
+
+static int blkfd_io_init_level(struct blkfd_io_level *level, int depth)
+{
+	level->cmds = mempool_create_slab_pool(BLKFD_IO_RESERVE,
+					       blkfd_io_cache);
+	if (!level->cmds)
+		return -ENOMEM;
+	level->workers = alloc_workqueue("blkfd%d",
+					 WQ_UNBOUND | WQ_MEM_RECLAIM, 0, depth);
+	return level->workers ? 0 : -ENOMEM;
+}
+
+int blkfd_io_init(void)
+{
+	int i, ret;
+
+	blkfd_io_cache = KMEM_CACHE(blkfd_io_cmd, 0);
+	if (!blkfd_io_cache)
+		return -ENOMEM;
+	for (i = 0; i < BLKFD_MAX_DEPTH; i++) {
+		ret = blkfd_io_init_level(&blkfd_io_levels[i], i);
+		if (ret) {
+			blkfd_io_exit();
+			return ret;
+		}
+	}
+	return 0;
+}
+
+/* Also undoes half of blkfd_io_init(). */
+void blkfd_io_exit(void)
+{
+	int i;
+
+	for (i = 0; i < BLKFD_MAX_DEPTH; i++) {
+		if (blkfd_io_levels[i].workers)
+			destroy_workqueue(blkfd_io_levels[i].workers);
+		mempool_destroy(blkfd_io_levels[i].cmds);
+	}
+	kmem_cache_destroy(blkfd_io_cache);
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The ioctls: sizes, copies and permissions. What they do is in device.c.
+ */
+#include <linux/cred.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/uaccess.h>
+
+#include "blkfd.h"
+
+static_assert(sizeof(struct blkfd_create) == BLKFD_CREATE_SIZE_VER0);
+static_assert(sizeof(struct blkfd_info) == BLKFD_INFO_SIZE_VER0);
+static_assert(sizeof(struct blkfd_resize) == BLKFD_RESIZE_SIZE_VER0);
+
+static bool blkfd_ioctl_is(unsigned int cmd, unsigned int known)
+{
+	return _IOC_TYPE(cmd) == _IOC_TYPE(known) &&
+	       _IOC_NR(cmd) == _IOC_NR(known);
+}
+
+/* Returns a file of a new device. */
+static struct file *blkfd_ioctl_create_file(const struct blkfd_create *arg)
+{
+	struct blkfd_window window;
+	struct file *backing, *file;
+	int ret;
+
+	backing = fget(arg->fd);
+	if (!backing)
+		return ERR_PTR(-EBADF);
+	ret = blkfd_backing_check(backing, arg, &window);
+	file = ret ? ERR_PTR(ret) : blkfd_device_create(&window);
+	fput(backing);
+	return file;
+}
+
+static int blkfd_ioctl_create(void __user *uarg, size_t usize)
+{
+	struct blkfd_create arg;
+	struct file *file;
+	int fd, ret;
+
+	if (usize < BLKFD_CREATE_SIZE_VER0)
+		return -EINVAL;
+	ret = copy_struct_from_user(&arg, sizeof(arg), uarg, usize);
+	if (ret)
+		return ret;
+	if (arg.flags & ~BLKFD_FLAGS || arg.reserved)
+		return -EINVAL;
+
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	file = blkfd_ioctl_create_file(&arg);
+	if (IS_ERR(file)) {
+		put_unused_fd(fd);
+		return PTR_ERR(file);
+	}
+	fd_install(fd, file);
+	return fd;
+}
+
+static int blkfd_ioctl_get_info(struct blkfd_device *dev, void __user *uarg,
+				size_t usize)
+{
+	struct blkfd_info info;
+
+	if (usize < BLKFD_INFO_SIZE_VER0)
+		return -EINVAL;
+	blkfd_info_fill(dev, &info);
+	return copy_struct_to_user(uarg, usize, &info, sizeof(info), NULL);
+}
+
+/*
+ * The size of a window is its creator's business: who was given the device must
+ * not be able to look beyond the window's end.
+ */
+static bool blkfd_ioctl_may_resize(struct blkfd_device *dev)
+{
+	return uid_eq(current_euid(), dev->creator->euid) ||
+	       ns_capable(dev->creator->user_ns, CAP_SYS_ADMIN);
+}
+
+static int blkfd_ioctl_resize(struct blkfd_device *dev, blk_mode_t mode,
+			      void __user *uarg, size_t usize)
+{
+	struct blkfd_resize arg;
+	int ret;
+
+	if (usize < BLKFD_RESIZE_SIZE_VER0)
+		return -EINVAL;
+	ret = copy_struct_from_user(&arg, sizeof(arg), uarg, usize);
+	if (ret)
+		return ret;
+	if (!(mode & BLK_OPEN_WRITE) && !(dev->window.flags & BLKFD_F_RDONLY))
+		return -EBADF;
+	if (!blkfd_ioctl_may_resize(dev))
+		return -EPERM;
+	return blkfd_device_resize(dev, arg.length);
+}
+
+long blkfd_ioctl_control(struct file *file, unsigned int cmd,
+			 unsigned long arg)
+{
+	if (blkfd_ioctl_is(cmd, BLKFD_CREATE))
+		return blkfd_ioctl_create((void __user *)arg, _IOC_SIZE(cmd));
+	return -ENOTTY;
+}
+
+int blkfd_ioctl_device(struct block_device *bdev, blk_mode_t mode,
+		       unsigned int cmd, unsigned long arg)
+{
+	struct blkfd_device *dev = bdev->bd_disk->private_data;
+	void __user *uarg = (void __user *)arg;
+
+	if (blkfd_ioctl_is(cmd, BLKFD_GET_INFO))
+		return blkfd_ioctl_get_info(dev, uarg, _IOC_SIZE(cmd));
+	if (blkfd_ioctl_is(cmd, BLKFD_RESIZE))
+		return blkfd_ioctl_resize(dev, mode, uarg, _IOC_SIZE(cmd));
+	return -ENOTTY;
+}

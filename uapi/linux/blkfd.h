@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * blkfd: a block device from a file descriptor.
+ *
+ * BLKFD_CREATE is an ioctl of /dev/blkfd, the others of the descriptors that
+ * it returns (and of any other open file of the same block device).
+ */
+#ifndef _UAPI_LINUX_BLKFD_H
+#define _UAPI_LINUX_BLKFD_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/**
+ * DOC: Sizes and errors
+ *
+ * The size of each struct is part of the ioctl number; the kernel dispatches
+ * on the type and the low eight bits alone. A caller with an older, shorter
+ * struct gets zero for the fields it does not know of; a longer one is taken if
+ * the part that the kernel does not know is zero. Structs grow at the end only.
+ *
+ * Every ioctl can fail with
+ *
+ * - ENOTTY: no such ioctl on this file.
+ * - EINVAL: the size is below the first published one; an unknown flag is set;
+ *   a reserved field is not zero.
+ * - E2BIG: the struct is longer than the kernel's and not zero beyond it
+ *   (where the kernel only fills it in, it zeroes the rest).
+ * - EFAULT: the struct cannot be read or written.
+ *
+ * and with what its own description lists. A call that fails has changed
+ * nothing.
+ */
+
+#define BLKFD_IOC_TYPE		0xBF
+
+/* No write reaches the file; open(2) for writing fails with EROFS. */
+#define BLKFD_F_RDONLY		0x00000001
+/* I/O bypasses the page cache of the file system that holds the file. */
+#define BLKFD_F_DIRECT		0x00000002
+/* Discard is not offered; without it, discards punch holes in the file. */
+#define BLKFD_F_NODISCARD	0x00000004
+
+/**
+ * struct blkfd_create - argument of BLKFD_CREATE
+ * @fd: Descriptor of the backing file: a regular file of any file system, a
+ *	memfd, or a block device; open for reading. If it is not open for
+ *	writing, the device is read-only, as with BLKFD_F_RDONLY.
+ * @flags: BLKFD_F_RDONLY, BLKFD_F_DIRECT, BLKFD_F_NODISCARD or none.
+ * @offset: First byte of the file that belongs to the device. A multiple of
+ *	the block size. Default 0.
+ * @length: Size of the device in bytes, a multiple of the block size.
+ *	0: from @offset to the end of the file.
+ * @block_size: Logical block size in bytes: a power of two from 512 to the
+ *	page size, or up to 65536 where the kernel supports it. 0: what the
+ *	file needs, that is 512 or, with BLKFD_F_DIRECT, the smallest size at
+ *	which the file takes direct I/O.
+ * @reserved: Must be zero.
+ *
+ * Returns a new descriptor, close-on-exec, of a new block device that exists as
+ * long as something refers to it: descriptors, mounts, device-mapper tables.
+ * It is open for reading, and for writing unless the device is read-only. The
+ * caller owns its inode, mode 0600.
+ *
+ * - EBADF: @fd is not open, not open for reading, or open with O_PATH.
+ * - EISDIR: it is a directory.
+ * - ENOTBLK: it is neither a regular file nor a block device.
+ * - EPERM: it is open with O_APPEND.
+ * - ETXTBSY: it is in use as swap.
+ * - EOPNOTSUPP: its file system offers no read_iter or write_iter; or
+ *   BLKFD_F_DIRECT, and it cannot do direct I/O at this block size.
+ * - EINVAL: the block size is not possible, or @offset, @length or the end
+ *   of the file (with @length 0) is not a multiple of it.
+ * - ERANGE: the window does not lie inside the file.
+ * - ENODATA: the window is empty.
+ * - ELOOP: devices are nested too deep.
+ * - ENOSPC: no free minor number.
+ * - EMFILE, ENFILE, ENOMEM: as for open(2).
+ */
+struct blkfd_create {
+	__s32 fd;
+	__u32 flags;
+	__aligned_u64 offset;
+	__aligned_u64 length;
+	__u32 block_size;
+	__u32 reserved;
+};
+
+#define BLKFD_CREATE_SIZE_VER0	32
+
+/**
+ * struct blkfd_info - result of BLKFD_GET_INFO
+ * @id: Number of the device, never used again until the module is reloaded;
+ *	the N of /sys/block/blkfdN.
+ * @diskseq: Disk sequence number, as BLKGETDISKSEQ returns it.
+ * @dev_major: Major number of the device.
+ * @dev_minor: Minor number of the device.
+ * @backing_major: Major number of the device that holds the backing file, as
+ *	stat(2) shows it, or of the backing block device itself.
+ * @backing_minor: Its minor number.
+ * @backing_ino: Inode number of the backing file.
+ * @offset: Where in the backing file the device begins, in bytes.
+ * @length: Size of the device in bytes, as of now.
+ * @flags: BLKFD_F_* in force. RDONLY also if the descriptor was read-only,
+ *	NODISCARD also if the device is or the file has no fallocate.
+ * @block_size: Logical block size in bytes.
+ * @creator_uid: User that created the device, in the caller's user namespace
+ *	(the overflow uid if it has no number there).
+ * @creator_pid: Process that created it, in the caller's PID namespace, 0 if it
+ *	is not visible there or has exited.
+ * @reads: Read requests completed since creation.
+ * @read_bytes: Bytes that they were for.
+ * @writes: Write requests completed.
+ * @write_bytes: Bytes that they were for.
+ * @discards: Discard requests completed; write zeroes count as writes.
+ * @flushes: Flushes completed.
+ * @errors: Requests that failed, also counted above; not those that the file
+ *	does not support at all.
+ *
+ * Only output. The request counts are those of /sys/block/blkfdN/stat and stand
+ * still while queue/iostats is off.
+ */
+struct blkfd_info {
+	__aligned_u64 id;
+	__aligned_u64 diskseq;
+	__u32 dev_major;
+	__u32 dev_minor;
+	__u32 backing_major;
+	__u32 backing_minor;
+	__aligned_u64 backing_ino;
+	__aligned_u64 offset;
+	__aligned_u64 length;
+	__u32 flags;
+	__u32 block_size;
+	__u32 creator_uid;
+	__u32 creator_pid;
+	__aligned_u64 reads;
+	__aligned_u64 read_bytes;
+	__aligned_u64 writes;
+	__aligned_u64 write_bytes;
+	__aligned_u64 discards;
+	__aligned_u64 flushes;
+	__aligned_u64 errors;
+};
+
+#define BLKFD_INFO_SIZE_VER0	128
+
+/**
+ * struct blkfd_resize - argument of BLKFD_RESIZE
+ * @length: New size of the device in bytes, a multiple of the block size.
+ *	0: up to the present end of the file.
+ *
+ * The backing file itself is not changed. What is dirty in the device's cache
+ * is written before the device shrinks.
+ *
+ * - EBADF: the descriptor is not open for writing and the device is not
+ *   read-only.
+ * - EPERM: the caller is neither the user that created the device nor has
+ *   CAP_SYS_ADMIN in the user namespace in which it was created.
+ * - EINVAL: @length, or the end of the file with @length 0, is not a multiple
+ *   of the block size.
+ * - ERANGE: the window would not lie inside the file.
+ * - ENODATA: the window would be empty.
+ * - EIO, ENOSPC: writing back what is dirty failed; the size is as before.
+ */
+struct blkfd_resize {
+	__aligned_u64 length;
+};
+
+#define BLKFD_RESIZE_SIZE_VER0	8
+
+#define BLKFD_CREATE	_IOW(BLKFD_IOC_TYPE, 0, struct blkfd_create)
+#define BLKFD_GET_INFO	_IOR(BLKFD_IOC_TYPE, 1, struct blkfd_info)
+#define BLKFD_RESIZE	_IOW(BLKFD_IOC_TYPE, 2, struct blkfd_resize)
+
+#endif /* _UAPI_LINUX_BLKFD_H */
