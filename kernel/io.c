@@ -182,12 +182,22 @@ static void blkfd_io_end_write(struct blkfd_io_cmd *cmd)
 		kiocb_end_write(&cmd->iocb);
 }
 
+/* Direct I/O cannot go on in the middle of a block. */
+static bool blkfd_io_can_go_on(struct blkfd_device *dev,
+			       struct blkfd_io_cmd *cmd)
+{
+	return !(dev->window.flags & BLKFD_F_DIRECT) ||
+	       !(cmd->done & (dev->window.block_size - 1));
+}
+
 /*
  * A call is over. One that moved less than was left goes on in a worker; one
  * that moved nothing has come to the end of a file that is now too short.
  */
 static void blkfd_io_put(struct blkfd_io_cmd *cmd)
 {
+	struct blkfd_device *dev = blkfd_io_device(cmd->bio);
+
 	if (!atomic_dec_and_test(&cmd->refs))
 		return;
 	blkfd_io_end_write(cmd);
@@ -198,8 +208,10 @@ static void blkfd_io_put(struct blkfd_io_cmd *cmd)
 	cmd->done += cmd->result;
 	if (cmd->done >= cmd->bio->bi_iter.bi_size)
 		blkfd_io_end(cmd, 0);
+	else if (blkfd_io_can_go_on(dev, cmd))
+		blkfd_io_queue(dev, cmd);
 	else
-		blkfd_io_queue(blkfd_io_device(cmd->bio), cmd);
+		blkfd_io_end(cmd, -EIO);
 }
 
 static void blkfd_io_complete(struct kiocb *iocb, long result)
@@ -212,35 +224,40 @@ static void blkfd_io_complete(struct kiocb *iocb, long result)
 }
 
 /* What is left of the bio, straight from its own vector. */
-static void blkfd_io_init_iter(struct blkfd_io_cmd *cmd, struct iov_iter *iter,
-			       struct bvec_iter *left)
+static void blkfd_io_init_iter(struct blkfd_io_cmd *cmd, struct iov_iter *iter)
 {
 	struct bio *bio = cmd->bio;
+	struct bvec_iter left = bio->bi_iter;
 	struct bvec_iter pos;
 	struct bio_vec bvec;
 	unsigned int count = 0;
 	struct bio_vec *first;
 
-	*left = bio->bi_iter;
-	bio_advance_iter(bio, left, cmd->done);
-	__bio_for_each_bvec(bvec, bio, pos, *left)
+	bio_advance_iter(bio, &left, cmd->done);
+	__bio_for_each_bvec(bvec, bio, pos, left)
 		count++;
-	first = bio->bi_io_vec + left->bi_idx;
-	bvec = mp_bvec_iter_bvec(bio->bi_io_vec, *left);
+	first = bio->bi_io_vec + left.bi_idx;
+	bvec = mp_bvec_iter_bvec(bio->bi_io_vec, left);
 	iov_iter_bvec(iter, op_is_write(bio_op(bio)) ? ITER_SOURCE : ITER_DEST,
-		      first, count, left->bi_size);
+		      first, count, left.bi_size);
 	iter->iov_offset = bvec.bv_offset - first->bv_offset;
 }
 
+/* Where the bio begins in the file. */
+static loff_t blkfd_io_pos(struct blkfd_device *dev, struct bio *bio)
+{
+	return dev->window.offset + (bio->bi_iter.bi_sector << SECTOR_SHIFT);
+}
+
 static void blkfd_io_init_iocb(struct blkfd_device *dev,
-			       struct blkfd_io_cmd *cmd, sector_t sector)
+			       struct blkfd_io_cmd *cmd)
 {
 	struct file *file = dev->window.file;
 	struct bio *bio = cmd->bio;
 
 	cmd->iocb = (struct kiocb) {
 		.ki_filp	= file,
-		.ki_pos		= dev->window.offset + (sector << SECTOR_SHIFT),
+		.ki_pos		= blkfd_io_pos(dev, bio) + cmd->done,
 		.ki_complete	= blkfd_io_complete,
 		.ki_flags	= file->f_iocb_flags & (IOCB_DSYNC | IOCB_SYNC),
 		.ki_ioprio	= bio->bi_ioprio,
@@ -257,12 +274,11 @@ static void blkfd_io_transfer(struct blkfd_device *dev,
 {
 	const struct file_operations *fops = dev->window.file->f_op;
 	struct kiocb *iocb = &cmd->iocb;
-	struct bvec_iter left;
 	struct iov_iter iter;
 	ssize_t ret;
 
-	blkfd_io_init_iter(cmd, &iter, &left);
-	blkfd_io_init_iocb(dev, cmd, left.bi_sector);
+	blkfd_io_init_iter(cmd, &iter);
+	blkfd_io_init_iocb(dev, cmd);
 	atomic_set(&cmd->refs, 2);
 	if (op_is_write(bio_op(cmd->bio))) {
 		if (S_ISREG(file_inode(iocb->ki_filp)->i_mode))
@@ -288,11 +304,8 @@ static int blkfd_io_flush(struct blkfd_device *dev)
 static int blkfd_io_fallocate(struct blkfd_device *dev, struct bio *bio,
 			      int mode)
 {
-	loff_t pos = dev->window.offset +
-		     (bio->bi_iter.bi_sector << SECTOR_SHIFT);
-
-	return vfs_fallocate(dev->window.file, mode | FALLOC_FL_KEEP_SIZE, pos,
-			     bio->bi_iter.bi_size);
+	return vfs_fallocate(dev->window.file, mode | FALLOC_FL_KEEP_SIZE,
+			     blkfd_io_pos(dev, bio), bio->bi_iter.bi_size);
 }
 
 /* Who is told "not supported" falls back to writing, or does without. */
