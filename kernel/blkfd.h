@@ -22,6 +22,9 @@
 /* How many devices may lie on each other's file systems. */
 #define BLKFD_MAX_DEPTH 4
 
+/* Commands of one device that may run at once; the others wait for a worker. */
+#define BLKFD_IO_WORKERS 4
+
 #define BLKFD_FLAGS (BLKFD_F_RDONLY | BLKFD_F_DIRECT | BLKFD_F_NODISCARD)
 
 /**
@@ -49,6 +52,20 @@ struct blkfd_window {
 	unsigned int depth;
 };
 
+/**
+ * struct blkfd_io_worker - one of those that work off a device's backlog
+ * @work: Queued when @busy becomes true. Not part of a command: a workqueue
+ *	takes a work item at the address of a running one for the same, and lets
+ *	it wait, which a command in a finished one's memory may not.
+ * @dev: The device.
+ * @busy: Under io_lock.
+ */
+struct blkfd_io_worker {
+	struct work_struct work;
+	struct blkfd_device *dev;
+	bool busy;
+};
+
 /*
  * Lock order: disk->open_mutex, lock. io_lock is innermost and taken with
  * interrupts off.
@@ -72,8 +89,8 @@ struct blkfd_device {
 	/* The backlog and who works it off. */
 	spinlock_t io_lock;
 	struct list_head io_backlog;	/* io_lock */
-	unsigned int io_workers;	/* io_lock */
-	wait_queue_head_t io_idle;	/* woken when io_workers becomes 0 */
+	struct blkfd_io_worker io_workers[BLKFD_IO_WORKERS];
+	wait_queue_head_t io_idle;	/* woken when a worker goes idle */
 	atomic64_t io_errors;
 };
 
@@ -102,6 +119,7 @@ void blkfd_info_fill(struct blkfd_device *dev, struct blkfd_info *info);
 /* io.c */
 int blkfd_io_init(void);
 void blkfd_io_exit(void);
+void blkfd_io_init_device(struct blkfd_device *dev);
 void blkfd_io_submit(struct bio *bio);
 void blkfd_io_wait_idle(struct blkfd_device *dev);
 

@@ -132,9 +132,7 @@ blkfd_device_alloc(const struct blkfd_window *window)
 	dev->window = *window;
 	mutex_init(&dev->lock);
 	INIT_WORK(&dev->reap, blkfd_device_reap);
-	spin_lock_init(&dev->io_lock);
-	INIT_LIST_HEAD(&dev->io_backlog);
-	init_waitqueue_head(&dev->io_idle);
+	blkfd_io_init_device(dev);
 	return dev;
 }
 

@@ -23,15 +23,12 @@
 #include "blkfd.h"
 #include "memcg.h"
 
-/* Commands of one device that may run at once; the others wait for a worker. */
-#define BLKFD_IO_WORKERS	4
 /* Commands in reserve, for all devices of one depth. */
 #define BLKFD_IO_RESERVE	16
 
 /**
  * struct blkfd_io_cmd - a bio on its way
  * @node: In the device's backlog.
- * @work: Wakes the worker that begins with this command.
  * @bio: What is to be done.
  * @iocb: The call on the file that is under way.
  * @refs: Who may still touch @iocb: the one that made the call, and the file.
@@ -43,7 +40,6 @@
  */
 struct blkfd_io_cmd {
 	struct list_head node;
-	struct work_struct work;
 	struct bio *bio;
 	struct kiocb iocb;
 	atomic_t refs;
@@ -131,35 +127,50 @@ static void blkfd_io_end(struct blkfd_io_cmd *cmd, int error)
 	bio_endio(bio);
 }
 
-/* To a worker of its own if the device may have one more, else to any one. */
-static void blkfd_io_queue(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
+static struct blkfd_io_worker *blkfd_io_find_worker(struct blkfd_device *dev,
+						    bool busy)
 {
-	unsigned long flags;
-	bool wake;
+	int i;
 
-	spin_lock_irqsave(&dev->io_lock, flags);
-	wake = dev->io_workers < BLKFD_IO_WORKERS;
-	if (wake)
-		dev->io_workers++;
-	else
-		list_add_tail(&cmd->node, &dev->io_backlog);
-	spin_unlock_irqrestore(&dev->io_lock, flags);
-	if (wake)
-		queue_work(blkfd_io_level(dev)->workers, &cmd->work);
+	lockdep_assert_held(&dev->io_lock);
+	for (i = 0; i < BLKFD_IO_WORKERS; i++)
+		if (dev->io_workers[i].busy == busy)
+			return &dev->io_workers[i];
+	return NULL;
 }
 
-/* The next command for a worker; without one, the worker is off the device. */
-static struct blkfd_io_cmd *blkfd_io_next(struct blkfd_device *dev)
+/* To an idle worker if there is one, else to whichever is through first. */
+static void blkfd_io_queue(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 {
+	struct blkfd_io_level *level = blkfd_io_level(dev);
+	struct blkfd_io_worker *worker;
+	unsigned long flags;
+
+	spin_lock_irqsave(&dev->io_lock, flags);
+	list_add_tail(&cmd->node, &dev->io_backlog);
+	worker = blkfd_io_find_worker(dev, false);
+	if (worker) {
+		worker->busy = true;
+		queue_work(level->workers, &worker->work);
+	}
+	spin_unlock_irqrestore(&dev->io_lock, flags);
+}
+
+/* The next command; without one, the worker is off the device. */
+static struct blkfd_io_cmd *blkfd_io_next(struct blkfd_io_worker *worker)
+{
+	struct blkfd_device *dev = worker->dev;
 	struct blkfd_io_cmd *cmd;
 
 	spin_lock_irq(&dev->io_lock);
 	cmd = list_first_entry_or_null(&dev->io_backlog, struct blkfd_io_cmd,
 				       node);
-	if (cmd)
+	if (cmd) {
 		list_del(&cmd->node);
-	else if (!--dev->io_workers)
+	} else {
+		worker->busy = false;
 		wake_up(&dev->io_idle);
+	}
 	spin_unlock_irq(&dev->io_lock);
 	return cmd;
 }
@@ -171,7 +182,8 @@ static struct blkfd_io_cmd *blkfd_io_next(struct blkfd_device *dev)
 void blkfd_io_wait_idle(struct blkfd_device *dev)
 {
 	spin_lock_irq(&dev->io_lock);
-	wait_event_lock_irq(dev->io_idle, !dev->io_workers, dev->io_lock);
+	wait_event_lock_irq(dev->io_idle, !blkfd_io_find_worker(dev, true),
+			    dev->io_lock);
 	spin_unlock_irq(&dev->io_lock);
 }
 
@@ -387,20 +399,37 @@ static void blkfd_io_execute_charged(struct blkfd_device *dev,
  */
 static void blkfd_io_work(struct work_struct *work)
 {
-	struct blkfd_io_cmd *cmd = container_of(work, struct blkfd_io_cmd,
-						work);
-	struct blkfd_device *dev = blkfd_io_device(cmd->bio);
+	struct blkfd_io_worker *worker = container_of(work,
+						      struct blkfd_io_worker,
+						      work);
+	struct blkfd_io_cmd *cmd;
 	unsigned int noio = memalloc_noio_save();
 	unsigned long old_flags = current->flags;
 
 	current->flags |= PF_LOCAL_THROTTLE;
-	do {
-		blkfd_io_execute_charged(dev, cmd);
+	while ((cmd = blkfd_io_next(worker))) {
+		blkfd_io_execute_charged(worker->dev, cmd);
 		cond_resched();
-		cmd = blkfd_io_next(dev);
-	} while (cmd);
+	}
 	current_restore_flags(old_flags, PF_LOCAL_THROTTLE);
 	memalloc_noio_restore(noio);
+}
+
+/**
+ * blkfd_io_init_device - what a new device needs before its first bio
+ * @dev: Zeroed, but for its window.
+ */
+void blkfd_io_init_device(struct blkfd_device *dev)
+{
+	int i;
+
+	spin_lock_init(&dev->io_lock);
+	INIT_LIST_HEAD(&dev->io_backlog);
+	init_waitqueue_head(&dev->io_idle);
+	for (i = 0; i < BLKFD_IO_WORKERS; i++) {
+		dev->io_workers[i].dev = dev;
+		INIT_WORK(&dev->io_workers[i].work, blkfd_io_work);
+	}
 }
 
 /**
@@ -425,7 +454,6 @@ void blkfd_io_submit(struct bio *bio)
 		return;
 	}
 	*cmd = (struct blkfd_io_cmd) { .bio = bio };
-	INIT_WORK(&cmd->work, blkfd_io_work);
 	blkfd_io_account_start(cmd);
 	blkfd_io_queue(dev, cmd);
 }
