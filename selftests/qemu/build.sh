@@ -1,0 +1,57 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# build.sh SERIES [COPY]: builds the project for that kernel, in the Debian 13
+# root, from a mirror of the tree in the cache. COPY, an empty directory, gets
+# the result, which a later build does not touch.
+set -euo pipefail
+. "$(dirname "$0")/common.sh"
+. "$here/kernel.sh"
+
+series=$1
+copy=${2:-}
+targets="modules lib tools examples selftests"
+
+# in_root COMMAND...: there, with the mirror at /blkfd and all else read-only.
+in_root()
+{
+	# shellcheck disable=SC2016 # for the inner shell
+	as_root unshare --mount sh -euc '
+		root=$1 mirror=$2
+		shift 2
+		mount --bind "$root" "$root"
+		mount -o remount,bind,ro "$root"
+		mount -t proc proc "$root/proc"
+		mount -t tmpfs tmp "$root/tmp"
+		mount --rbind /dev "$root/dev"
+		mount --bind "$mirror" "$root/blkfd"
+		exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin LANG=C.UTF-8 "$@"
+	' - "$root" "$mirror" "$@"
+}
+
+build()
+{
+	local options=(-j"$(nproc)" -Otarget "KDIR=$kernel_build" "KSELFTEST=$KSELFTEST")
+
+	# shellcheck disable=SC2086 # targets are words
+	if [ "$series" = native ]; then
+		make -C "$mirror" "${options[@]}" $targets
+	else
+		in_root make -C /blkfd "${options[@]}" $targets
+	fi
+}
+
+kernel_find "$series"
+room=$cache/build-$series-$(echo "$tree ${root:-} $kernel_build" | hash_of -)
+mirror=$room/blkfd
+mkdir -p "$mirror"
+exec 9>"$room/lock"
+flock 9
+
+changed=$(as_root rsync -aO --delete --exclude=/.git --filter=':- .gitignore' \
+	--out-format=%n "$tree/" "$mirror/")
+if [ -n "$changed" ] || [ ! -e "$room/built" ]; then
+	rm -f "$room/built"
+	progress "building for $series" build || exit 123
+	touch "$room/built"
+fi
+[ -z "$copy" ] || cp -a --reflink=auto "$mirror/." "$copy/"

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# Sourced by the scripts beside it: messages, the cache, packages of the host.
+# Everything it says goes to stderr: stdout belongs to the command under test.
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck disable=SC2034 # for the scripts that source this
+tree=$(cd "$here/../.." && pwd)
+cache=${BLKFD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/blkfd}
+mkdir -p "$cache"
+
+say()
+{
+	printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+}
+
+die()
+{
+	local status=$1
+
+	shift
+	say "$*"
+	exit "$status"
+}
+
+as_root()
+{
+	if [ "$EUID" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		die 2 "needs root (or sudo) for: $*"
+	fi
+}
+
+# package_list FILE: its names, without comments, on one line.
+package_list()
+{
+	sed 's/#.*//' "$1" | xargs
+}
+
+# Says which packages of the host are missing, and installs them.
+need_host_packages()
+{
+	local missing=() name
+
+	for name in "$@"; do
+		[ "$(dpkg-query -Wf '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] ||
+			missing+=("$name")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	say "installing on this machine: ${missing[*]}"
+	if ! apt-get install --simulate -qq "${missing[@]}" >/dev/null 2>&1; then
+		progress "apt-get update" as_root apt-get update
+	fi
+	progress "apt-get install" as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y --no-install-recommends "${missing[@]}"
+}
+
+# progress LABEL COMMAND...: runs it with its output kept aside, tells how long
+# it has been at it, and shows the end of the output if it fails.
+progress()
+{
+	local label=$1 log status=0 ticker start=$SECONDS
+
+	shift
+	log=$(mktemp)
+	progress_ticker "$label" & ticker=$!
+	"$@" >"$log" 2>&1 </dev/null || status=$?
+	kill "$ticker"
+	wait "$ticker" 2>/dev/null || true
+	[ ! -t 2 ] || printf '\r\033[K' >&2
+	if [ "$status" != 0 ]; then
+		tail -n 40 "$log" >&2
+		say "$label: failed with status $status"
+	elif [ $((SECONDS - start)) -gt 2 ]; then
+		say "$label: done in $((SECONDS - start)) s"
+	fi
+	rm -f "$log"
+	return "$status"
+}
+
+# Ends at once when it is killed: a sleep left behind would hold stderr open.
+progress_ticker()
+{
+	local start=$SECONDS pause=1 form='\r\033[K%s ... %d s' nap
+
+	[ -t 2 ] || pause=20 form="$(basename "$0"): %s ... %d s\n"
+	trap 'kill "$nap"; exit' TERM
+	while sleep "$pause" & nap=$!; do
+		wait "$nap"
+		# shellcheck disable=SC2059 # a format
+		printf "$form" "$1" $((SECONDS - start)) >&2
+	done
+}
+
+# hash_of FILE...: a short key for what is made from them.
+hash_of()
+{
+	cat -- "$@" | sha256sum | cut -c1-12
+}

@@ -1,0 +1,60 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Process 1 of the guest: runs the command that run.sh left in /run/blkfd,
+# leaves its status there and powers off.
+set -uo pipefail
+cd /blkfd || exit
+# shellcheck source=module.sh
+. selftests/qemu/module.sh
+host=/run/blkfd
+export PATH=/blkfd/tools:/blkfd/examples:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
+export HOME=/root LANG=C.UTF-8 TERM=dumb
+
+# /dev/vda is shown to udevd, so that it watches it; the rest need not be.
+start_udevd()
+{
+	local tries=200
+
+	/usr/lib/systemd/systemd-udevd --daemon
+	echo add >/sys/block/vda/uevent
+	until compgen -G '/run/udev/data/b*' >/dev/null || [ $((tries--)) = 0 ]; do
+		read -rt 0.02 <>/run/out
+	done
+}
+
+# The command writes to pipes, which it may reopen; the ports it could not.
+# What it leaves running may keep them open: it does not get to keep us.
+run_command()
+{
+	local copiers=() args watch status=0
+
+	mapfile -d '' -t args <$host/args
+	busybox cat /run/out >"$(compgen -G '/dev/vport*p1')" & copiers+=($!)
+	busybox cat /run/err >"$(compgen -G '/dev/vport*p2')" & copiers+=($!)
+	setsid "${args[@]}" </dev/null >/run/out 2>/run/err || status=$?
+	{
+		sleep 3
+		echo "guest.sh: the command left processes with its output open" >/dev/kmsg
+		kill "${copiers[@]}"
+	} & watch=$!
+	wait "${copiers[@]}"
+	kill $watch 2>/dev/null
+	return $status
+}
+
+finish()
+{
+	echo "$1" >$host/status
+	[ ! -e $host/share ] || sync -f /share
+	exec busybox poweroff -nf
+}
+
+start_udevd
+if [ -e $host/load ]; then
+	insmod /blkfd/kernel/blkfd.ko 2>$host/failure || finish 125
+fi
+echo "guest.sh: the command starts" >/dev/kmsg
+run_command 2>/dev/console
+status=$?
+module_unload 2>$host/failure || status=125
+finish $status

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# Sourced by what runs the command, in a guest or on this very machine.
+
+# Closed devices go away in the background: waits for them, but not for ever.
+module_unload()
+{
+	local tries=100
+
+	[ -d /sys/module/blkfd ] || return 0
+	while compgen -G '/sys/block/blkfd*' >/dev/null && [ $((tries--)) -gt 0 ]; do
+		sleep 0.1
+	done
+	rmmod blkfd && return
+	echo "rmmod failed, $(cat /sys/module/blkfd/refcnt) references, devices:" \
+		"$(compgen -G '/sys/block/blkfd*' | xargs)" >&2
+	return 1
+}

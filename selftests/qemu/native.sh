@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2034,SC2154
+# Sourced by run.sh: runs the command on this very machine, in a mount namespace
+# that has the same things at the same places as the guest. Leaves what vm.sh does.
+. "$here/module.sh"
+
+[[ ! $asked =~ [kmci] ]] || die 2 "NATIVE=1 leaves no choice of: kernel memory processors counting"
+[ "$EUID" = 0 ] || die 2 "NATIVE=1 needs root"
+[ ! -d /sys/module/blkfd ] || die 2 "NATIVE=1: blkfd is loaded already, someone may be using it"
+
+run_native()
+{
+	# shellcheck disable=SC2016 # for the inner shell
+	timeout --kill-after=5 "$limit" unshare --mount bash -euc '
+		run=$1 share=$2
+		shift 2
+		mount --bind "$run/blkfd" /blkfd
+		mount --bind "$run/host" /run/blkfd
+		[ -z "$share" ] || mount --bind "$share" /share
+		mkdir "$run/upper" "$run/work"
+		mount -t overlay -o "lowerdir=/usr/sbin,upperdir=$run/upper,workdir=$run/work" \
+			overlay /usr/sbin
+		ln -sf /blkfd/tools/mount.blkfd /usr/sbin/mount.blkfd
+		cd /blkfd
+		export PATH=/blkfd/tools:/blkfd/examples:$PATH
+		exec "$@"
+	' - "$run" "$share" "$@" </dev/null
+}
+
+mkdir "$run/blkfd" "$run/host"
+"$here/build.sh" native "$run/blkfd" || exit 123
+made=()
+for place in /blkfd /run/blkfd /share; do
+	[ -d "$place" ] || { mkdir "$place" && made+=("$place"); }
+done
+echo "run.sh: starts $run" >/dev/kmsg
+ended=0
+if [ -n "$load" ] && ! insmod "$run/blkfd/kernel/blkfd.ko" 2>"$run/host/failure"; then
+	echo 125 >"$run/host/status"
+else
+	run_native "$@" && status=0 || status=$?
+	[ "$status" != 124 ] || ended=124
+	module_unload 2>"$run/host/failure" || status=125
+	echo "$status" >"$run/host/status"
+fi
+[ ${#made[@]} = 0 ] || rmdir "${made[@]}"
+dmesg >"$run/dmesg"
+grep -q "run.sh: starts $run" "$run/dmesg" || die 125 "the kernel log overflowed: no verdict"
+sed "1,\|run.sh: starts $run|d" "$run/dmesg" >"$run/log"

@@ -1,0 +1,92 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# mmdebstrap's last step, in the new root $1: kernels with their headers, and
+# from the kernel's source what the tests and the style checks are run with.
+# The image packages are unpacked and not installed: nobody boots from /boot
+# there, and their scripts would make an initramfs each.
+set -euo pipefail
+
+root=$1
+scratch=$root/var/tmp/kernels
+mkdir "$scratch"
+
+# newest SERIES: the newest Debian 13 kernel of it that apt knows.
+newest()
+{
+	chroot "$root" apt-cache pkgnames "linux-image-$1." |
+		sed -nE "s/^linux-image-($1\.[0-9]+\+deb13(\.[0-9]+)?-amd64)$/\1/p" |
+		sort -V | tail -n 1
+}
+
+# download PACKAGE...: into the scratch directory.
+download()
+{
+	chroot "$root" sh -c 'cd /var/tmp/kernels && apt-get download -qq "$@"' - "$@"
+}
+
+# The packages of kernel $1 that exist: 7.3's are split more finely than 6.12's.
+packages_of()
+{
+	local common=${1%-amd64} name
+
+	for name in linux-{image,binary,modules,base,headers}-"$1" \
+		"linux-headers-$common-common" "linux-kbuild-$common"; do
+		chroot "$root" apt-cache show "$name" >/dev/null 2>&1 && echo "$name"
+	done
+}
+
+# The compressed kernel in a bzImage is found by its setup header; as plain ELF
+# it boots by PVH, which saves the emulation from unpacking it.
+unpack_image()
+{
+	local image=$1 sectors offset length
+
+	sectors=$(od -An -tu1 -j $((0x1f1)) -N 1 "$image")
+	offset=$(od -An -tu4 -j $((0x248)) -N 4 "$image")
+	length=$(od -An -tu4 -j $((0x24c)) -N 4 "$image")
+	# The last four bytes are the unpacked size, not part of the stream.
+	dd if="$image" iflag=skip_bytes,count_bytes status=none \
+		skip=$(((sectors + 1) * 512 + offset)) count=$((length - 4)) |
+		chroot "$root" zstd -dc
+}
+
+add_kernel()
+{
+	local version packages boot=$root/boot/$1 unpacked=$scratch/unpacked
+
+	version=$(newest "$1")
+	[ -n "$version" ] || { echo "apt knows no kernel $1" >&2; return 1; }
+	mapfile -t packages < <(packages_of "$version")
+	download "${packages[@]}"
+	for package in "$scratch"/*.deb; do
+		dpkg-deb -x "$package" "$unpacked"
+		rm "$package"
+	done
+	mkdir "$boot"
+	echo "$version" >"$boot/version"
+	unpack_image "$(find "$unpacked" -name 'vmlinuz*' -type f)" >"$boot/vmlinux"
+	rm -rf "${unpacked:?}"/{boot,usr/share}
+	cp -a "$unpacked/." "$root/"
+	rm -rf "$unpacked"
+	chroot "$root" depmod "$version"
+}
+
+add_source_parts()
+{
+	local top=linux-source-7.3 parts="$root/usr/src"
+
+	download "$top"
+	mkdir -p "$parts/kselftest" "$parts/checkpatch"
+	dpkg-deb --fsys-tarfile "$scratch/$top"_*.deb | tar -xO "./usr/src/$top.tar.xz" |
+		chroot "$root" xz -dc -T0 | tar -x -C "$scratch" \
+		"$top"/tools/testing/selftests/{kselftest,kselftest_harness}.h \
+		"$top"/scripts/{checkpatch.pl,spelling.txt,const_structs.checkpatch}
+	mv "$scratch/$top"/tools/testing/selftests/* "$parts/kselftest/"
+	mv "$scratch/$top"/scripts/* "$parts/checkpatch/"
+}
+
+add_kernel 6.12
+add_kernel 7.3
+add_source_parts
+mkdir "$root/blkfd" "$root/share" "$root/overlay"
+rm -rf "$scratch"
