@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The calls of libblkfd that are about devices: thin wrappers of the ioctls,
+ * and the two ways to a path.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+#include <linux/fs.h>
+
+#include "internal.h"
+
+#define CONTROL_PATH "/dev/blkfd"
+
+BLKFD_PUBLIC
+int blkfd_create(int backing_fd, const struct blkfd_create_opts *opts)
+{
+	struct blkfd_create create = { .fd = backing_fd };
+	int control, ret;
+
+	if (opts) {
+		create.flags = opts->flags;
+		create.offset = opts->offset;
+		create.length = opts->length;
+		create.block_size = opts->block_size;
+	}
+	control = open(CONTROL_PATH, O_RDWR | O_CLOEXEC);
+	if (control < 0)
+		return -errno;
+	ret = ioctl(control, BLKFD_CREATE, &create);
+	if (ret < 0)
+		ret = -errno;
+	close(control);
+	return ret;
+}
+
+BLKFD_PUBLIC
+int blkfd_get_info(int fd, struct blkfd_info *info)
+{
+	return ioctl(fd, BLKFD_GET_INFO, info) < 0 ? -errno : 0;
+}
+
+BLKFD_PUBLIC
+int blkfd_resize(int fd, uint64_t length)
+{
+	struct blkfd_resize resize = { .length = length };
+
+	return ioctl(fd, BLKFD_RESIZE, &resize) < 0 ? -errno : 0;
+}
+
+BLKFD_PUBLIC
+int blkfd_path(int fd, char *path, size_t size)
+{
+	char text[BLKFD_PATH_MAX];
+	int length;
+
+	if (fd < 0)
+		return -EBADF;
+	length = snprintf(text, sizeof(text), "/proc/self/fd/%d", fd);
+	if ((size_t)length >= size)
+		return -ERANGE;
+	memcpy(path, text, length + 1);
+	return 0;
+}
+
+BLKFD_PUBLIC
+int blkfd_export_node(int fd, int dir_fd, const char *name, uint32_t mode)
+{
+	struct blkfd_info info;
+	dev_t dev;
+	int ret;
+
+	if (!*name || strchr(name, '/') || mode & ~0777U)
+		return -EINVAL;
+	ret = blkfd_get_info(fd, &info);
+	if (ret < 0)
+		return ret;
+	dev = makedev(info.dev_major, info.dev_minor);
+	return mknodat(dir_fd, name, S_IFBLK | mode, dev) < 0 ? -errno : 0;
+}
+
+int blkfd_unique_name(int fd, char *name, size_t size)
+{
+	struct blkfd_info info;
+	struct stat st;
+	uint64_t seq;
+
+	if (!blkfd_get_info(fd, &info)) {
+		snprintf(name, size, "blkfd:[%llu]",
+			 (unsigned long long)info.id);
+		return 0;
+	}
+	/* The sequence number tells disks apart, not their partitions. */
+	if (fstat(fd, &st) < 0 || ioctl(fd, BLKGETDISKSEQ, &seq) < 0)
+		return -errno;
+	snprintf(name, size, "block:[%u:%u-%llu]", major(st.st_rdev),
+		 minor(st.st_rdev), (unsigned long long)seq);
+	return 0;
+}
