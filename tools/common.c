@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0
+/* How the commands speak, and the state in which they start and end. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common.h"
+
+void complain(const char *format, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "%s: ", program_invocation_short_name);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+}
+
+void complain_missing(void)
+{
+	complain("/dev/blkfd is missing: load the module with '%s' (%s)",
+		 "modprobe blkfd", "'make help' in its sources says how to get it");
+}
+
+int open_standard_fds(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+		if (fd < 0)
+			return -errno;
+	} while (fd <= STDERR_FILENO);
+	close(fd);
+	return 0;
+}
+
+int finish_stdout(void)
+{
+	if (!ferror(stdout) && !fflush(stdout))
+		return 0;
+	complain("standard output: %s", strerror(errno));
+	return 1;
+}

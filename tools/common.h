@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What blkfd and mount.blkfd share. Functions that can fail print why and return
+ * a negative errno; descriptors are close-on-exec.
+ */
+#ifndef BLKFD_COMMON_H
+#define BLKFD_COMMON_H
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <libblkfd.h>
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+/**
+ * struct device_options - what the options say about the file and its device
+ * @create: As blkfd_create() takes it.
+ * @size: Create the file with this size or extend it to it; 0: leave it alone.
+ */
+struct device_options {
+	struct blkfd_create_opts create;
+	uint64_t size;
+};
+
+/*
+ * The long options of exec and mount: those that fill it, for which getopt_long()
+ * returns OPT_DEVICE, --help ('h'), and mount's --type ('t') and --options ('o').
+ */
+#define OPT_DEVICE 256
+extern const struct option long_options[];
+
+/**
+ * struct mount_options - what is to be mounted, and how
+ * @device: The file and its device.
+ * @type: File-system type; NULL: ask libblkid.
+ * @options: What is left for the file system, as for blkfd_mount(), or NULL.
+ */
+struct mount_options {
+	struct device_options device;
+	char *type;
+	char *options;
+};
+
+/* common.c */
+
+/* "<program>: ..." and a newline to stderr. */
+void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* That the module is not loaded, and how to get it. */
+void complain_missing(void);
+
+/* Descriptors 0 to 2 open, whatever the caller closed. */
+int open_standard_fds(void);
+
+/* What printing to stdout came to: 0, or 1 if it failed. */
+int finish_stdout(void);
+
+/* options.c */
+
+/* Takes the option of this name, as listed above; value NULL: it has none. */
+int device_option_set(struct device_options *options, const char *name,
+		      const char *value);
+
+/* Takes the text after -o: what is ours, what is mount(8)'s, and the rest. */
+int mount_options_parse(struct mount_options *options, const char *text);
+
+int mount_options_set_type(struct mount_options *options, const char *type);
+
+void mount_options_free(struct mount_options *options);
+
+/* Checks what only all options together can tell. */
+int device_options_check(const struct device_options *options);
+
+/* device.c */
+
+/*
+ * The device over the file at path, which is created or extended if that is
+ * asked for, and put back as it was if the device cannot be made. -ENODEV: the
+ * module is not loaded.
+ */
+int device_open(const char *path, const struct device_options *options);
+
+/* attach.c */
+
+/* Mounts the file system on the device dev_fd, made from path, at dir. */
+int attach(int dev_fd, const char *path, const struct mount_options *options,
+	   const char *dir);
+
+#endif /* BLKFD_COMMON_H */

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What list and info know of a device, and how they print it. */
+#ifndef BLKFD_DEVICE_INFO_H
+#define BLKFD_DEVICE_INFO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <libblkfd.h>
+
+/**
+ * struct device_info - one device
+ * @info: As BLKFD_GET_INFO shows it.
+ * @backing_file: Path of the backing file; NULL if we may not see it.
+ * @mounts: Where it is mounted in our mount namespace.
+ * @mount_count: How many places that are.
+ */
+struct device_info {
+	struct blkfd_info info;
+	char *backing_file;
+	char **mounts;
+	size_t mount_count;
+};
+
+/* sysfs.c; nothing is printed here, negative errno */
+
+/* Reads /sys/block/blkfd<id>. -ENOENT: it is not there, or no longer. */
+int device_info_read(struct device_info *device, unsigned long long id);
+
+/* What only sysfs and our mounts tell of a device whose info is known. */
+int device_info_complete(struct device_info *device);
+
+/* The ids of all devices, ascending: their number. Free *ids. */
+int device_ids(unsigned long long **ids);
+
+void device_info_free(struct device_info *device);
+
+/* print.c */
+
+void print_table(const struct device_info *devices, size_t count);
+void print_blocks(const struct device_info *devices, size_t count);
+void print_json(const struct device_info *devices, size_t count);
+
+#endif /* BLKFD_DEVICE_INFO_H */

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0
+/* From a path to a device: the file, its size, and what a refusal means. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common.h"
+
+/**
+ * struct backing - a file that is being made ready
+ * @path: Its path, for messages and for removal.
+ * @fd: Open as the device needs it.
+ * @created: It did not exist.
+ * @old_size: Its size before anything was done.
+ */
+struct backing {
+	const char *path;
+	int fd;
+	bool created;
+	off_t old_size;
+};
+
+static int fail_file(const char *path, int error)
+{
+	complain("%s: %s", path, strerror(error));
+	return -error;
+}
+
+static int backing_open(struct backing *file,
+			const struct device_options *options)
+{
+	int mode = options->create.flags & BLKFD_F_RDONLY ? O_RDONLY : O_RDWR;
+	struct stat st;
+
+	/* Opening a pipe would wait for its other end. */
+	if (!stat(file->path, &st) && !S_ISREG(st.st_mode) &&
+	    !S_ISBLK(st.st_mode) && !S_ISDIR(st.st_mode)) {
+		complain("%s: neither a regular file nor a block device",
+			 file->path);
+		return -ENOTBLK;
+	}
+	file->fd = open(file->path, mode | O_CLOEXEC);
+	if (file->fd < 0 && errno == ENOENT && options->size) {
+		file->fd = open(file->path, O_RDWR | O_CREAT | O_EXCL |
+				O_CLOEXEC, 0666);
+		file->created = file->fd >= 0;
+	}
+	return file->fd < 0 ? fail_file(file->path, errno) : 0;
+}
+
+static int backing_extend(struct backing *file, uint64_t size)
+{
+	struct stat st;
+
+	if (fstat(file->fd, &st) < 0)
+		return fail_file(file->path, errno);
+	if (!S_ISREG(st.st_mode)) {
+		complain("%s: only a regular file can be given a size",
+			 file->path);
+		return -EINVAL;
+	}
+	file->old_size = st.st_size;
+	if (size < (uint64_t)st.st_size) {
+		complain("%s: has %jd bytes already, and is never made smaller",
+			 file->path, (intmax_t)st.st_size);
+		return -EEXIST;
+	}
+	if (size > (uint64_t)st.st_size && ftruncate(file->fd, size) < 0)
+		return fail_file(file->path, errno);
+	return 0;
+}
+
+/* Unless somebody else has made it longer in the meantime. */
+static void backing_restore(const struct backing *file, uint64_t size)
+{
+	struct stat st;
+
+	if (file->created) {
+		if (unlink(file->path) < 0)
+			fail_file(file->path, errno);
+		return;
+	}
+	if (!size || fstat(file->fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    st.st_size <= file->old_size || (uint64_t)st.st_size != size)
+		return;
+	if (ftruncate(file->fd, file->old_size) < 0)
+		fail_file(file->path, errno);
+}
+
+static uint64_t backing_size(int fd)
+{
+	off_t end = lseek(fd, 0, SEEK_END);
+
+	return end < 0 ? 0 : end;
+}
+
+static const char *multiple_fault(const struct blkfd_create_opts *opts,
+				  unsigned long long size, uint32_t block,
+				  unsigned long long *number)
+{
+	if (opts->offset % block) {
+		*number = opts->offset;
+		return "offset";
+	}
+	if (opts->length % block) {
+		*number = opts->length;
+		return "length";
+	}
+	*number = size;
+	return !opts->length && size % block ? "its size" : NULL;
+}
+
+static void explain_alignment(const char *path, unsigned long long size,
+			      const struct blkfd_create_opts *opts)
+{
+	uint32_t block = opts->block_size ? opts->block_size : 512;
+	unsigned long long number;
+	const char *what;
+
+	if (block < 512 || block & (block - 1)) {
+		complain("%s: block size %u: must be a power of two from 512",
+			 path, block);
+		return;
+	}
+	what = multiple_fault(opts, size, block, &number);
+	if (what)
+		complain("%s: %s, %llu bytes, is not a multiple of the block size %u",
+			 path, what, number, block);
+	else if (opts->block_size)
+		complain("%s: the kernel or what the file lies on cannot do block size %u",
+			 path, block);
+	else
+		complain("%s: size, offset or length is not a multiple of its block size",
+			 path);
+}
+
+static void explain_direct(const char *path,
+			   const struct blkfd_create_opts *opts)
+{
+	if (!(opts->flags & BLKFD_F_DIRECT))
+		complain("%s: its file system cannot read or write for a device",
+			 path);
+	else if (opts->block_size)
+		complain("%s: cannot do direct I/O in blocks of %u bytes",
+			 path, opts->block_size);
+	else
+		complain("%s: cannot do direct I/O", path);
+}
+
+static void explain_window(const char *path, unsigned long long size,
+			   const struct blkfd_create_opts *opts)
+{
+	complain("%s: offset %llu, length %llu: beyond the end of the file, %llu bytes",
+		 path, (unsigned long long)opts->offset,
+		 (unsigned long long)opts->length, size);
+}
+
+/* What BLKFD_CREATE's errors mean to somebody who has typed a command. */
+static void explain_refusal(const char *path, int fd, int error,
+			    const struct blkfd_create_opts *opts)
+{
+	uint64_t size = backing_size(fd);
+
+	switch (error) {
+	case ENOENT:
+	case ENXIO:
+	case ENODEV:
+		complain_missing();
+		break;
+	case EACCES:
+		complain("/dev/blkfd: %s", strerror(error));
+		break;
+	case EINVAL:
+		explain_alignment(path, size, opts);
+		break;
+	case ERANGE:
+		explain_window(path, size, opts);
+		break;
+	case ENODATA:
+		complain("%s: no bytes from offset %llu on, and a device cannot be empty",
+			 path, (unsigned long long)opts->offset);
+		break;
+	case EOPNOTSUPP:
+		explain_direct(path, opts);
+		break;
+	case ETXTBSY:
+		complain("%s: in use as swap space", path);
+		break;
+	case ELOOP:
+		complain("%s: on a device on a file, too deep", path);
+		break;
+	case ENOSPC:
+		complain("%s: no free device number", path);
+		break;
+	default:
+		complain("%s: %s", path, strerror(error));
+	}
+}
+
+int device_open(const char *path, const struct device_options *options)
+{
+	struct backing file = { .path = path, .fd = -1 };
+	int ret;
+
+	ret = device_options_check(options);
+	if (ret < 0)
+		return ret;
+	ret = backing_open(&file, options);
+	if (ret < 0)
+		return ret;
+	if (options->size)
+		ret = backing_extend(&file, options->size);
+	if (!ret) {
+		ret = blkfd_create(file.fd, &options->create);
+		if (ret < 0)
+			explain_refusal(path, file.fd, -ret, &options->create);
+		/* No such file is another matter. */
+		if (ret == -ENOENT || ret == -ENXIO)
+			ret = -ENODEV;
+	}
+	if (ret < 0)
+		backing_restore(&file, options->size);
+	close(file.fd);
+	return ret;
+}

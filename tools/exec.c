@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * blkfd exec: a command with a device on descriptor 3. This process holds the
+ * device too while the command runs, at a path that no other device has.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "blkfd.h"
+#include "common.h"
+
+#define DEVICE_FD 3
+#define EXIT_CANNOT_RUN 126
+#define EXIT_NOT_FOUND 127
+
+/* The path by which others reach our descriptor; "self" is us in this /proc. */
+static char *holder_path(int fd)
+{
+	char self[32], *path;
+	ssize_t length = readlink("/proc/self", self, sizeof(self) - 1);
+
+	if (length < 0)
+		return NULL;
+	self[length] = 0;
+	return asprintf(&path, "/proc/%s/fd/%d", self, fd) < 0 ? NULL : path;
+}
+
+static char *replace_braces(const char *arg, const char *path)
+{
+	size_t size = 1, length = strlen(path);
+	const char *p;
+	char *new, *end;
+
+	for (p = arg; *p; p++)
+		size += strncmp(p, "{}", 2) ? 1 : length;
+	new = malloc(size);
+	if (!new)
+		return NULL;
+	for (p = arg, end = new; *p; p++) {
+		if (strncmp(p, "{}", 2)) {
+			*end++ = *p;
+		} else {
+			end = stpcpy(end, path);
+			p++;
+		}
+	}
+	*end = 0;
+	return new;
+}
+
+/* Changed in place: argv belongs to us, and exec follows. */
+static int name_device(char **argv, const char *path)
+{
+	for (; *argv; argv++) {
+		if (!strstr(*argv, "{}"))
+			continue;
+		*argv = replace_braces(*argv, path);
+		if (!*argv)
+			return -ENOMEM;
+	}
+	return setenv("BLKFD", path, 1) < 0 ? -errno : 0;
+}
+
+/* The child gets the signal mask and the SIGCHLD of our caller back. */
+static int spawn(int fd, char **argv, const sigset_t *mask, bool ignored,
+		 pid_t *pid)
+{
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	int ret;
+
+	if (ignored)
+		signal(SIGCHLD, SIG_IGN);
+	ret = posix_spawn_file_actions_init(&actions);
+	if (ret)
+		return -ret;
+	ret = posix_spawnattr_init(&attr);
+	if (ret)
+		goto out_destroy_actions;
+	ret = posix_spawn_file_actions_adddup2(&actions, fd, DEVICE_FD);
+	if (!ret)
+		ret = posix_spawnattr_setsigmask(&attr, mask);
+	if (!ret)
+		ret = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+	if (!ret)
+		ret = posix_spawnp(pid, argv[0], &actions, &attr, argv,
+				   environ);
+	posix_spawnattr_destroy(&attr);
+out_destroy_actions:
+	posix_spawn_file_actions_destroy(&actions);
+	signal(SIGCHLD, SIG_DFL);
+	return -ret;
+}
+
+static int exit_status(int status)
+{
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) :
+		WEXITSTATUS(status);
+}
+
+/*
+ * Passes on the signals that a process sent us; those of the terminal reach the
+ * command without our help.
+ */
+static int wait_for(pid_t pid, const sigset_t *signals)
+{
+	siginfo_t info;
+	int status;
+
+	for (;;) {
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			return exit_status(status);
+		if (sigwaitinfo(signals, &info) < 0)
+			continue;
+		if (info.si_signo != SIGCHLD && info.si_code <= 0)
+			kill(pid, info.si_signo);
+	}
+}
+
+static int run(int fd, char **argv)
+{
+	static const int passed_on[] = {
+		SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT
+	};
+	sigset_t signals, mask;
+	bool ignored;
+	pid_t pid;
+	size_t i;
+	int ret;
+
+	sigemptyset(&signals);
+	for (i = 0; i < ARRAY_SIZE(passed_on); i++)
+		sigaddset(&signals, passed_on[i]);
+	sigprocmask(SIG_BLOCK, &signals, &mask);
+	ignored = signal(SIGCHLD, SIG_DFL) == SIG_IGN;
+	ret = spawn(fd, argv, &mask, ignored, &pid);
+	if (!ret)
+		return wait_for(pid, &signals);
+	complain("%s: %s", argv[0], strerror(-ret));
+	return ret == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
+}
+
+static int exec_file(const char *file, const struct device_options *options,
+		     char **argv)
+{
+	int fd, ret;
+	char *path;
+
+	fd = device_open(file, options);
+	if (fd < 0)
+		return EXIT_FAILED;
+	path = holder_path(fd);
+	if (!path) {
+		complain("/proc/self: %s", strerror(errno));
+		return EXIT_FAILED;
+	}
+	ret = name_device(argv, path);
+	if (ret < 0) {
+		complain("%s: %s", argv[0], strerror(-ret));
+		return EXIT_FAILED;
+	}
+	return run(fd, argv);
+}
+
+static int find_separator(int argc, char **argv)
+{
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--"))
+			break;
+	}
+	return i;
+}
+
+int exec_main(int argc, char **argv)
+{
+	struct device_options options = { };
+	int separator = find_separator(argc, argv), index, c;
+
+	while ((c = getopt_long(separator, argv, "h", long_options,
+				&index)) >= 0) {
+		if (c == 'h')
+			return usage(argv[0]);
+		if (c == 't' || c == 'o')
+			complain("exec: --%s is for mount",
+				 long_options[index].name);
+		if (c != OPT_DEVICE ||
+		    device_option_set(&options, long_options[index].name,
+				      optarg) < 0)
+			return usage_error("exec");
+	}
+	if (separator - optind != 1 || separator + 1 >= argc) {
+		complain("exec: what is needed is FILE -- COMMAND");
+		return usage_error("exec");
+	}
+	return exec_file(argv[optind], &options, argv + separator + 1);
+}

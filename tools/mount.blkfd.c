@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0
+/* mount.blkfd: what mount(8) runs for "mount -t blkfd". */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common.h"
+
+/* Exit statuses, as mount(8) has them. */
+#define EXIT_USAGE 1
+#define EXIT_SYSTEM 2
+#define EXIT_MOUNT 32
+
+/**
+ * struct request - the command line
+ * @options: What -o and -t say.
+ * @fake: Mount nothing.
+ * @verbose: Say what was mounted.
+ * @namespace: Mount namespace to mount in, a path or a PID; NULL: ours.
+ */
+struct request {
+	struct mount_options options;
+	bool fake;
+	bool verbose;
+	const char *namespace;
+};
+
+static int usage_error(void)
+{
+	fprintf(stderr, "Usage: mount.blkfd FILE DIR %s\n",
+		"[-sfnvrw] [-N NAMESPACE] [-o OPTIONS] [-t TYPE]");
+	return EXIT_USAGE;
+}
+
+/* mount(8) says "blkfd", or "blkfd.xfs" for what it was told to mount. */
+static int take_type(struct mount_options *options, const char *type)
+{
+	if (!strcmp(type, "blkfd"))
+		return 0;
+	if (!strncmp(type, "blkfd.", 6))
+		type += 6;
+	return mount_options_set_type(options, type);
+}
+
+static int take_option(struct request *request, int c)
+{
+	switch (c) {
+	case 's':
+	case 'n':
+	case 'w':
+		return 0;
+	case 'f':
+		request->fake = true;
+		return 0;
+	case 'v':
+		request->verbose = true;
+		return 0;
+	case 'r':
+		return mount_options_parse(&request->options, "ro");
+	case 'N':
+		request->namespace = optarg;
+		return 0;
+	case 'o':
+		return mount_options_parse(&request->options, optarg);
+	case 't':
+		return take_type(&request->options, optarg);
+	}
+	return -EINVAL;
+}
+
+static int enter_namespace(const char *namespace)
+{
+	char path[64];
+	int fd, ret;
+
+	snprintf(path, sizeof(path), "/proc/%s/ns/mnt", namespace);
+	fd = open(namespace[strspn(namespace, "0123456789")] ? namespace : path,
+		  O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || setns(fd, CLONE_NEWNS) < 0) {
+		ret = -errno;
+		complain("namespace %s: %s", namespace, strerror(errno));
+		return ret;
+	}
+	close(fd);
+	return 0;
+}
+
+/* What mount(8) means by one: the machine lacks something, not the file. */
+static bool is_system_error(int error)
+{
+	return error == ENODEV || error == ENOMEM || error == EMFILE ||
+	       error == ENFILE || error == ENOSPC;
+}
+
+/* The file is looked up in our namespace, the directory in the other one. */
+static int mount_file(const struct request *request, const char *file,
+		      const char *dir)
+{
+	int fd = device_open(file, &request->options.device);
+
+	if (fd < 0)
+		return is_system_error(-fd) ? EXIT_SYSTEM : EXIT_MOUNT;
+	if (request->namespace && enter_namespace(request->namespace) < 0)
+		return EXIT_SYSTEM;
+	if (attach(fd, file, &request->options, dir) < 0)
+		return EXIT_MOUNT;
+	if (request->verbose)
+		printf("mount.blkfd: %s mounted on %s.\n", file, dir);
+	return finish_stdout() ? EXIT_SYSTEM : 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct request request = { };
+	int c, ret = 0;
+
+	if (open_standard_fds() < 0)
+		return EXIT_SYSTEM;
+	while ((c = getopt(argc, argv, "sfnvrwN:o:t:")) >= 0) {
+		if (take_option(&request, c) < 0)
+			return usage_error();
+	}
+	if (argc - optind != 2) {
+		complain("what is needed is FILE DIR");
+		return usage_error();
+	}
+	if (device_options_check(&request.options.device) < 0)
+		return EXIT_USAGE;
+	if (!request.fake)
+		ret = mount_file(&request, argv[optind], argv[optind + 1]);
+	mount_options_free(&request.options);
+	return ret;
+}

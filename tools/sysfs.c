@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Devices as sysfs shows them, and where they are mounted. A device can go at
+ * any moment: what is then missing is -ENOENT.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libmount.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "common.h"
+#include "device-info.h"
+
+#define SYS_BLOCK "/sys/block"
+
+static const struct {
+	const char *name;
+	uint32_t flag;
+} flag_words[] = {
+	{ "rdonly", BLKFD_F_RDONLY },
+	{ "direct", BLKFD_F_DIRECT },
+	{ "nodiscard", BLKFD_F_NODISCARD },
+};
+
+/* The file's text without its newline: its length. */
+static int read_text(int dir, const char *name, char *text, size_t size)
+{
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	ssize_t length;
+	int ret;
+
+	if (fd < 0)
+		return -errno;
+	length = read(fd, text, size - 1);
+	ret = length < 0 ? -errno : (int)length;
+	close(fd);
+	if (ret == -ENODEV || ret == -ENXIO)
+		return -ENOENT;
+	if (ret < 0)
+		return ret;
+	if (ret && text[ret - 1] == '\n')
+		ret--;
+	text[ret] = 0;
+	return ret;
+}
+
+static int read_u64(int dir, const char *name, __u64 *value)
+{
+	char text[32];
+	char *end;
+	int ret = read_text(dir, name, text, sizeof(text));
+
+	if (ret < 0)
+		return ret;
+	*value = strtoull(text, &end, 10);
+	return end == text || *end ? -EBADMSG : 0;
+}
+
+static int read_u32(int dir, const char *name, __u32 *value)
+{
+	__u64 number;
+	int ret = read_u64(dir, name, &number);
+
+	if (!ret)
+		*value = number;
+	return ret;
+}
+
+static int read_dev(int dir, const char *name, __u32 *major, __u32 *minor)
+{
+	char text[32];
+	int ret = read_text(dir, name, text, sizeof(text));
+
+	if (ret < 0)
+		return ret;
+	return sscanf(text, "%u:%u", major, minor) == 2 ? 0 : -EBADMSG;
+}
+
+static int read_flags(int dir, __u32 *flags)
+{
+	char text[256], *word, *rest;
+	size_t i;
+	int ret = read_text(dir, "blkfd/flags", text, sizeof(text));
+
+	if (ret < 0)
+		return ret;
+	for (word = strtok_r(text, " ", &rest); word;
+	     word = strtok_r(NULL, " ", &rest)) {
+		for (i = 0; i < ARRAY_SIZE(flag_words); i++) {
+			if (!strcmp(word, flag_words[i].name))
+				*flags |= flag_words[i].flag;
+		}
+	}
+	return 0;
+}
+
+static int read_stats(int dir, struct blkfd_info *info)
+{
+	const struct {
+		const char *name;
+		__u64 *value;
+	} counters[] = {
+		{ "reads", &info->reads },
+		{ "read_bytes", &info->read_bytes },
+		{ "writes", &info->writes },
+		{ "write_bytes", &info->write_bytes },
+		{ "discards", &info->discards },
+		{ "flushes", &info->flushes },
+		{ "errors", &info->errors },
+	};
+	char text[512], name[32], *line, *rest;
+	unsigned long long value;
+	size_t i;
+	int ret = read_text(dir, "blkfd/stats", text, sizeof(text));
+
+	if (ret < 0)
+		return ret;
+	for (line = strtok_r(text, "\n", &rest); line;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		if (sscanf(line, "%31s %llu", name, &value) != 2)
+			return -EBADMSG;
+		for (i = 0; i < ARRAY_SIZE(counters); i++) {
+			if (!strcmp(name, counters[i].name))
+				*counters[i].value = value;
+		}
+	}
+	return 0;
+}
+
+static int read_info(int dir, struct blkfd_info *info)
+{
+	int ret;
+
+	ret = read_u64(dir, "diskseq", &info->diskseq);
+	if (!ret)
+		ret = read_dev(dir, "dev", &info->dev_major, &info->dev_minor);
+	if (!ret)
+		ret = read_dev(dir, "blkfd/backing_dev", &info->backing_major,
+			       &info->backing_minor);
+	if (!ret)
+		ret = read_u64(dir, "blkfd/backing_ino", &info->backing_ino);
+	if (!ret)
+		ret = read_u64(dir, "blkfd/offset", &info->offset);
+	if (!ret)
+		ret = read_u64(dir, "blkfd/length", &info->length);
+	if (!ret)
+		ret = read_u32(dir, "blkfd/block_size", &info->block_size);
+	if (!ret)
+		ret = read_flags(dir, &info->flags);
+	if (!ret)
+		ret = read_u32(dir, "blkfd/creator_uid", &info->creator_uid);
+	if (!ret)
+		ret = read_u32(dir, "blkfd/creator_pid", &info->creator_pid);
+	return ret ? ret : read_stats(dir, info);
+}
+
+/* Root alone may read it; others do without. */
+static int read_backing_file(int dir, char **path)
+{
+	char text[PATH_MAX + 16];
+	int ret = read_text(dir, "blkfd/backing_file", text, sizeof(text));
+
+	if (ret == -EACCES || ret == -EPERM)
+		return 0;
+	if (ret < 0)
+		return ret;
+	*path = strdup(text);
+	return *path ? 0 : -ENOMEM;
+}
+
+/*
+ * btrfs has a device number of its own; there the source tells, as libblkfd
+ * writes it.
+ */
+static bool is_mount_of(struct libmnt_fs *fs, const struct blkfd_info *info)
+{
+	dev_t devno = mnt_fs_get_devno(fs);
+	const char *source = mnt_fs_get_source(fs), *name;
+	char unique[32];
+
+	if (devno == makedev(info->dev_major, info->dev_minor))
+		return true;
+	name = source && !major(devno) ? strrchr(source, '/') : NULL;
+	snprintf(unique, sizeof(unique), "/blkfd:[%llu]",
+		 (unsigned long long)info->id);
+	return name && !strcmp(name, unique);
+}
+
+static int add_mount(struct device_info *device, const char *target)
+{
+	char **mounts = reallocarray(device->mounts, device->mount_count + 1,
+				     sizeof(*mounts));
+
+	if (!mounts)
+		return -ENOMEM;
+	device->mounts = mounts;
+	mounts[device->mount_count] = strdup(target);
+	if (!mounts[device->mount_count])
+		return -ENOMEM;
+	device->mount_count++;
+	return 0;
+}
+
+static int find_mounts(struct device_info *device)
+{
+	struct libmnt_table *table;
+	struct libmnt_iter *iter;
+	struct libmnt_fs *fs;
+	int ret = 0;
+
+	table = mnt_new_table_from_file("/proc/self/mountinfo");
+	if (!table)
+		return -errno;
+	iter = mnt_new_iter(MNT_ITER_FORWARD);
+	if (!iter)
+		ret = -ENOMEM;
+	while (!ret && !mnt_table_next_fs(table, iter, &fs)) {
+		if (is_mount_of(fs, &device->info))
+			ret = add_mount(device, mnt_fs_get_target(fs));
+	}
+	mnt_free_iter(iter);
+	mnt_unref_table(table);
+	return ret;
+}
+
+static int open_device(unsigned long long id)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), SYS_BLOCK "/blkfd%llu", id);
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int device_info_read(struct device_info *device, unsigned long long id)
+{
+	int dir = open_device(id), ret;
+
+	memset(device, 0, sizeof(*device));
+	if (dir < 0)
+		return dir;
+	device->info.id = id;
+	ret = read_info(dir, &device->info);
+	if (!ret)
+		ret = read_backing_file(dir, &device->backing_file);
+	close(dir);
+	if (!ret)
+		ret = find_mounts(device);
+	if (ret)
+		device_info_free(device);
+	return ret;
+}
+
+int device_info_complete(struct device_info *device)
+{
+	int dir = open_device(device->info.id), ret = 0;
+
+	/* A container can have the device without its sysfs. */
+	if (dir >= 0) {
+		ret = read_backing_file(dir, &device->backing_file);
+		close(dir);
+	}
+	return ret && ret != -ENOENT ? ret : find_mounts(device);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	unsigned long long one = *(const unsigned long long *)a;
+	unsigned long long other = *(const unsigned long long *)b;
+
+	return (one > other) - (one < other);
+}
+
+int device_ids(unsigned long long **ids)
+{
+	struct dirent **entries;
+	int n = scandir(SYS_BLOCK, &entries, NULL, NULL), i, count = 0;
+	char rest;
+
+	if (n < 0)
+		return -errno;
+	*ids = calloc(n + 1, sizeof(**ids));
+	for (i = 0; i < n; i++) {
+		if (*ids && sscanf(entries[i]->d_name, "blkfd%llu%c",
+				   &(*ids)[count], &rest) == 1)
+			count++;
+		free(entries[i]);
+	}
+	free(entries);
+	if (!*ids)
+		return -ENOMEM;
+	qsort(*ids, count, sizeof(**ids), compare_ids);
+	return count;
+}
+
+void device_info_free(struct device_info *device)
+{
+	while (device->mount_count)
+		free(device->mounts[--device->mount_count]);
+	free(device->mounts);
+	free(device->backing_file);
+	memset(device, 0, sizeof(*device));
+}
