@@ -13,7 +13,9 @@ RUN := selftests/qemu/run.sh
 KERNELS := 6.12 7.3
 
 # Headers come without pahole, which nothing here needs.
-KBUILD := CONFIG_BLK_DEV_FD=m CONFIG_DEBUG_INFO_BTF_MODULES=
+KBUILD = $(MAKE) -C $(KDIR) M=$(CURDIR)/kernel CONFIG_BLK_DEV_FD=m \
+	CONFIG_DEBUG_INFO_BTF_MODULES= \
+	$(if $(DESTDIR),INSTALL_MOD_PATH=$(abspath $(DESTDIR)))
 
 help:
 	@echo 'make demo           install what is needed, then build an image in a VM'
@@ -37,7 +39,7 @@ all: modules lib tools examples selftests
 modules:
 	@[ -d "$(KDIR)" ] || { echo "make modules: no kernel headers in $(KDIR):" \
 		"install linux-headers-$$(uname -r) or give KDIR=" >&2; exit 1; }
-	$(MAKE) -C $(KDIR) M=$(CURDIR)/kernel $(KBUILD) modules
+	$(KBUILD) modules
 
 lib tools:
 	$(MAKE) -C $@
@@ -48,7 +50,7 @@ examples selftests: lib
 tools: lib
 
 demo:
-	selftests/demo-host.sh
+	$(RUN) -m 3072 -t 1800 -- selftests/demo.sh
 
 # NATIVE=1 has one kernel: this machine's.
 check:
@@ -61,19 +63,17 @@ install: lib tools
 	$(MAKE) -C lib install
 	$(MAKE) -C tools install
 	$(MAKE) -C man install
-	$(if $(wildcard kernel/blkfd.ko),$(MAKE) -C $(KDIR) M=$(CURDIR)/kernel \
-		$(if $(DESTDIR),INSTALL_MOD_PATH=$(DESTDIR)) $(KBUILD) modules_install)
+	$(if $(wildcard kernel/blkfd.ko),$(KBUILD) modules_install)
 
 uninstall:
 	$(MAKE) -C lib uninstall
 	$(MAKE) -C tools uninstall
 	$(MAKE) -C man uninstall
+	rm -f $(DESTDIR)/lib/modules/*/updates/blkfd.ko*
 
 clean:
 	for dir in lib tools examples selftests; do $(MAKE) -C $$dir clean; done
-	rm -rf kernel/*.o kernel/*.ko kernel/*.mod kernel/*.mod.c kernel/.*.cmd \
-		kernel/.*.d kernel/Module.symvers kernel/modules.order \
-		kernel/.module-common.o kernel/.tmp_versions
+	cd kernel && rm -f *.o *.ko *.mod *.mod.c .*.cmd .*.o Module.symvers modules.order
 
 .PHONY: help all modules lib tools examples selftests demo check check-style \
 	install uninstall clean

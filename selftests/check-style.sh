@@ -54,7 +54,7 @@ run_checkpatch()
 		case $file in
 		kernel/compat.h) ignore+=,LINUX_VERSION_CODE,CONSTANT_COMPARISON ;;
 		kernel/* | uapi/*) ;;
-		*) ignore+=,ALLOC_WITH_SIZEOF,PREFER_KERNEL_TYPES,ARRAY_SIZE,PREFER_DEFINED_ATTRIBUTE_MACRO,STRCPY,STRNCPY ;;
+		*) ignore+=,SPLIT_STRING,ALLOC_WITH_SIZEOF,PREFER_KERNEL_TYPES,ARRAY_SIZE,PREFER_DEFINED_ATTRIBUTE_MACRO,STRCPY,STRNCPY ;;
 		esac
 		perl "$checkpatch" --no-tree --strict --terse --show-types --quiet \
 			--max-line-length=100 --ignore "$ignore" -f "$file" | grep -v '^total:' || true

@@ -1,0 +1,544 @@
+// SPDX-License-Identifier: GPL-2.0
+/* blkfd and mount.blkfd, as a shell runs them; jq judges the JSON. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "testlib.h"
+
+#define FILE_PATH	TEST_DIR "/image"
+#define DIR_PATH	TEST_DIR "/dir"
+
+FIXTURE(command) {
+	char out[8192];
+};
+
+/*
+ * Each case has an empty directory of its own to work in. A command line is a
+ * shell's, where $f is a file that is not there yet and $d an empty directory.
+ */
+FIXTURE_SETUP(command)
+{
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, mkdir(DIR_PATH, 0755));
+	ASSERT_EQ(0, chdir(TEST_DIR));
+	ASSERT_EQ(0, setenv("f", FILE_PATH, 1));
+	ASSERT_EQ(0, setenv("d", DIR_PATH, 1));
+}
+
+FIXTURE_TEARDOWN(command)
+{
+	EXPECT_EQ(true, test_wait_none());
+}
+
+static int sh(char *out, size_t size, const char *line)
+{
+	return test_output(out, size, "bash", "-c", line);
+}
+
+#define RUN(line) sh(self->out, sizeof(self->out), line)
+
+/* The command line ends with this status and has printed, among others, text. */
+#define EXPECT_RUN(status, text, line) \
+do { \
+	EXPECT_EQ(status, RUN(line)) \
+		TH_LOG("%s: %s", line, self->out); \
+	EXPECT_NE(NULL, strstr(self->out, text)) \
+		TH_LOG("%s: %s", line, self->out); \
+} while (0)
+
+/* It succeeds and has printed exactly text. */
+#define EXPECT_OUTPUT(text, line) \
+do { \
+	EXPECT_EQ(0, RUN(line)) \
+		TH_LOG("%s: %s", line, self->out); \
+	EXPECT_STREQ(text, self->out); \
+} while (0)
+
+#define MAKE_FILE "truncate -s 16M $f; "
+#define MAKE_EXT4 "truncate -s 16M $f; mkfs.ext4 -q $f; "
+
+/* exec */
+
+TEST_F(command, exec_gives_the_device_on_descriptor_3)
+{
+	EXPECT_OUTPUT("16777216\n", MAKE_FILE
+		      "blkfd exec $f -- blockdev --getsize64 /proc/self/fd/3");
+}
+
+TEST_F(command, exec_replaces_a_descriptor_3_of_the_caller)
+{
+	EXPECT_OUTPUT("16777216\n", MAKE_FILE "exec 3</dev/null; "
+		      "blkfd exec $f -- blockdev --getsize64 /proc/self/fd/3");
+}
+
+TEST_F(command, exec_passes_only_the_device_on)
+{
+	EXPECT_OUTPUT("0 1 2 3 4\n", MAKE_FILE
+		      "blkfd exec $f -- bash -c 'echo $(ls /proc/self/fd)'");
+}
+
+TEST_F(command, exec_keeps_descriptors_that_the_caller_passes)
+{
+	EXPECT_OUTPUT("hello\n", MAKE_FILE
+		      "blkfd exec $f -- cat <(echo hello)");
+}
+
+TEST_F(command, exec_works_without_standard_descriptors)
+{
+	EXPECT_OUTPUT("16777216\n", MAKE_FILE
+		      "blkfd exec $f -- bash -c "
+		      "'blockdev --getsize64 /proc/self/fd/3 >out' <&- >&- 2>&-; "
+		      "cat out");
+}
+
+TEST_F(command, exec_replaces_braces_by_a_path_to_the_device)
+{
+	EXPECT_OUTPUT("x16777216y{ }\n", MAKE_FILE "blkfd exec $f -- "
+		      "bash -c 'echo x$(blockdev --getsize64 {})y{ }'");
+}
+
+TEST_F(command, exec_replaces_every_pair_of_braces)
+{
+	EXPECT_OUTPUT("same\n", MAKE_FILE "blkfd exec $f -- bash -c "
+		      "'[ $0 = $BLKFD:$BLKFD ] && echo same' {}:{}");
+}
+
+TEST_F(command, exec_path_is_not_that_of_another_device)
+{
+	EXPECT_OUTPUT("differ\n", MAKE_FILE "blkfd exec $f -- bash -c '"
+		      "other=$(blkfd exec $f -- sh -c \"echo \\$BLKFD\")\n"
+		      "[ $BLKFD != $other ] && echo differ'");
+}
+
+TEST_F(command, exec_lets_mkfs_use_the_path)
+{
+	EXPECT_EQ(0, RUN(MAKE_FILE "blkfd exec $f -- mkfs.ext4 -q {}"));
+	EXPECT_EQ(0, RUN("e2fsck -fn $f"));
+}
+
+TEST_F(command, exec_passes_the_exit_status_on)
+{
+	EXPECT_EQ(7, RUN(MAKE_FILE "blkfd exec $f -- sh -c 'exit 7'"));
+}
+
+TEST_F(command, exec_reports_death_by_signal)
+{
+	EXPECT_EQ(128 + 9, RUN(MAKE_FILE "blkfd exec $f -- sh -c 'kill -9 $$'"));
+}
+
+TEST_F(command, exec_forwards_sigterm)
+{
+	EXPECT_EQ(9, RUN(MAKE_FILE "blkfd exec $f -- "
+			 "bash -c 'trap \"exit 9\" TERM; kill -TERM $PPID; "
+			 "while read -r -t 10 _ <> <(:); do :; done; exit 1'"));
+}
+
+TEST_F(command, exec_reports_a_missing_command)
+{
+	EXPECT_RUN(127, "nowhere: No such file", MAKE_FILE
+		   "blkfd exec $f -- nowhere");
+}
+
+TEST_F(command, exec_reports_a_command_that_cannot_run)
+{
+	EXPECT_RUN(126, "Permission denied", MAKE_FILE "blkfd exec $f -- $d");
+}
+
+TEST_F(command, exec_without_a_separator_is_misuse)
+{
+	EXPECT_RUN(2, "FILE -- COMMAND", MAKE_FILE "blkfd exec $f true");
+}
+
+TEST_F(command, exec_of_a_missing_file_fails)
+{
+	EXPECT_RUN(1, "No such file", "blkfd exec $f -- true");
+}
+
+/* Options */
+
+TEST_F(command, read_only_keeps_writers_out)
+{
+	EXPECT_EQ(0, RUN(MAKE_FILE "blkfd exec $f -- bash -c ': <>{}'"));
+	EXPECT_RUN(0, "Read-only file system",
+		   "! blkfd exec --read-only $f -- bash -c ': <>{}'");
+}
+
+TEST_F(command, offset_and_length_make_a_window)
+{
+	EXPECT_OUTPUT("8192\n", MAKE_FILE "blkfd exec --offset 4K --length 8K "
+		      "$f -- sh -c 'blockdev --getsize64 {}; printf abc >{}'");
+	EXPECT_OUTPUT("abc", "dd if=$f bs=1 skip=4096 count=3 status=none");
+}
+
+TEST_F(command, block_size_is_the_logical_one)
+{
+	EXPECT_OUTPUT("4096\n", MAKE_FILE "blkfd exec --block-size 4096 $f -- "
+		      "blockdev --getss {}");
+}
+
+TEST_F(command, flags_are_those_asked_for)
+{
+	EXPECT_OUTPUT("[\"direct\",\"nodiscard\"]\n", MAKE_FILE
+		      "blkfd exec --direct --no-discard $f -- "
+		      "blkfd info --json {} | jq -c '.[0].flags'");
+}
+
+TEST_F(command, suffixes_are_powers_of_1024)
+{
+	EXPECT_OUTPUT("1024\n2048\n2048\n1000\n2097152\n",
+		      "for s in 1K 2KiB 2k 1KB 2M; do rm -f $f; "
+		      "blkfd exec --size $s --block-size 512 $f -- true "
+		      "2>/dev/null && stat -c %s $f || echo 1000; done");
+}
+
+TEST_F(command, sizes_that_are_no_numbers_are_refused)
+{
+	EXPECT_EQ(0, RUN("for s in '' -1 +1 ' 1' 1x 1KK 1.5G 0x10 K 1Ki; do "
+			 "blkfd exec --size \"$s\" $f -- true; "
+			 "[ $? = 2 ] && [ ! -e $f ] || "
+			 "{ echo \"taken: $s\"; exit 1; }; done"))
+		TH_LOG("%s", self->out);
+}
+
+TEST_F(command, sizes_that_overflow_are_refused)
+{
+	EXPECT_RUN(2, "too large", "blkfd exec --size 8E $f -- true");
+	EXPECT_RUN(2, "too large",
+		   "blkfd exec --offset 99999999999999999999 $f -- true");
+	EXPECT_RUN(2, "too large",
+		   "blkfd exec --block-size 4G $f -- true");
+}
+
+TEST_F(command, size_creates_the_file_with_the_umask)
+{
+	EXPECT_OUTPUT("1048576 640\n", "umask 026; blkfd exec --size 1M $f -- "
+		      "stat -c '%s %a' $f");
+}
+
+TEST_F(command, size_extends_the_file)
+{
+	EXPECT_OUTPUT("33554432\n", MAKE_FILE "blkfd exec --size 32M $f -- "
+		      "blockdev --getsize64 {}");
+}
+
+TEST_F(command, size_never_shrinks_the_file)
+{
+	EXPECT_RUN(1, "never made smaller", MAKE_FILE
+		   "blkfd exec --size 1M $f -- true");
+	EXPECT_OUTPUT("16777216\n", "stat -c %s $f");
+}
+
+TEST_F(command, size_is_undone_if_there_is_no_device)
+{
+	EXPECT_RUN(1, "1000 bytes, is not a multiple of the block size 512",
+		   "blkfd exec --size 1000 $f -- true");
+	EXPECT_EQ(0, RUN("[ ! -e $f ]"));
+	EXPECT_EQ(1, RUN(MAKE_FILE "blkfd exec --size 17000001 $f -- true"));
+	EXPECT_OUTPUT("16777216\n", "stat -c %s $f");
+}
+
+TEST_F(command, size_of_a_read_only_file_is_refused)
+{
+	EXPECT_RUN(1, "read-only",
+		   "blkfd exec --read-only --size 1M $f -- true");
+	EXPECT_EQ(0, RUN("[ ! -e $f ]"));
+}
+
+TEST_F(command, refusals_say_what_is_wrong)
+{
+	EXPECT_RUN(1, "offset, 100 bytes, is not a multiple", MAKE_FILE
+		   "blkfd exec --offset 100 $f -- true");
+	EXPECT_RUN(1, "beyond the end of the file, 16777216 bytes", MAKE_FILE
+		   "blkfd exec --offset 32M $f -- true");
+	EXPECT_RUN(1, "power of two", MAKE_FILE
+		   "blkfd exec --block-size 1000 $f -- true");
+	EXPECT_RUN(1, "cannot be empty", ": >e; blkfd exec e -- true");
+	EXPECT_RUN(1, "Is a directory", "blkfd exec $d -- true");
+	EXPECT_RUN(1, "neither a regular file", "blkfd exec /dev/null -- true");
+	EXPECT_RUN(1, "neither a regular file",
+		   "mkfifo p; blkfd exec --read-only p -- true");
+}
+
+/* mount */
+
+TEST_F(command, mount_finds_the_file_system)
+{
+	EXPECT_OUTPUT("ext4\n", MAKE_EXT4 "blkfd mount $f $d; "
+		      "findmnt -no FSTYPE $d; umount $d");
+}
+
+TEST_F(command, mount_leaves_the_data_in_the_file)
+{
+	EXPECT_OUTPUT("hello\n", MAKE_EXT4 "blkfd mount $f $d; "
+		      "echo hello >$d/greeting; umount $d; "
+		      "blkfd mount $f $d; cat $d/greeting; umount $d");
+	EXPECT_EQ(0, RUN("e2fsck -fn $f"));
+}
+
+TEST_F(command, mount_leaves_no_process_and_no_node)
+{
+	EXPECT_OUTPUT("", MAKE_EXT4 "blkfd mount $f $d; "
+		      "pgrep -x blkfd; ls /dev | grep blkfd. ; "
+		      "grep blkfd /run/mount/utab 2>/dev/null; umount $d");
+}
+
+TEST_F(command, mount_source_names_no_other_device)
+{
+	EXPECT_OUTPUT("", MAKE_EXT4 "blkfd mount $f $d; "
+		      "ls $(findmnt -no SOURCE $d) 2>/dev/null; umount $d");
+}
+
+TEST_F(command, mount_takes_attributes_and_options)
+{
+	EXPECT_OUTPUT("ok\n", MAKE_EXT4
+		      "blkfd mount -o nosuid,nodev,noatime,data=journal $f $d; "
+		      "o=,$(findmnt -no OPTIONS $d),; umount $d; "
+		      "for w in nosuid nodev noatime data=journal; do "
+		      "[[ $o = *,$w,* ]] || echo \"no $w in $o\"; done; echo ok");
+}
+
+TEST_F(command, mount_read_only_is_so_in_device_and_mount)
+{
+	EXPECT_OUTPUT("[\"rdonly\",\"nodiscard\"]\n", MAKE_EXT4
+		      "for o in --read-only '-o ro' '-o read-only'; do "
+		      "blkfd mount $o $f $d; ! touch $d/x 2>/dev/null || "
+		      "echo written; blkfd list --json >list; umount $d; done; "
+		      "jq -c '.[0].flags' list");
+}
+
+TEST_F(command, mount_takes_a_window)
+{
+	EXPECT_OUTPUT("ext4\n", "blkfd exec --size 32M --offset 16M $f -- "
+		      "mkfs.ext4 -q {}; blkfd mount --offset 16M $f $d; "
+		      "findmnt -no FSTYPE $d; umount $d");
+}
+
+TEST_F(command, mount_says_why_the_kernel_refuses)
+{
+	EXPECT_RUN(1, "Unknown parameter 'bogus'", MAKE_EXT4
+		   "blkfd mount -o bogus $f $d");
+}
+
+TEST_F(command, mount_of_no_file_system_fails)
+{
+	EXPECT_RUN(1, "no known file system", MAKE_FILE "blkfd mount $f $d");
+	EXPECT_RUN(1, "which is no file system", MAKE_FILE
+		   "mkswap -q $f; blkfd mount $f $d");
+}
+
+TEST_F(command, mount_does_not_choose_between_two_file_systems)
+{
+	EXPECT_RUN(1, "several file systems", MAKE_EXT4
+		   "mkfs.vfat -C x 8192 >/dev/null; "
+		   "dd if=x of=$f conv=notrunc bs=512 count=1 status=none; "
+		   "blkfd mount $f $d");
+}
+
+TEST_F(command, mount_at_no_directory_leaves_the_file_alone)
+{
+	EXPECT_EQ(1, RUN(MAKE_EXT4 "sha1sum $f >sum; blkfd mount $f nowhere"));
+	EXPECT_EQ(0, RUN("sha1sum -c sum"));
+}
+
+/* mount.blkfd */
+
+TEST_F(command, mount_helper_mounts_and_umount_cleans_up)
+{
+	EXPECT_OUTPUT("ext4\n", MAKE_EXT4 "mount -t blkfd -o fstype=ext4 $f $d; "
+		      "findmnt -no FSTYPE $d; umount $d");
+	EXPECT_EQ(true, test_wait_none());
+}
+
+TEST_F(command, mount_helper_finds_the_file_system)
+{
+	EXPECT_OUTPUT("ext4\n", MAKE_EXT4 "mount -t blkfd $f $d; "
+		      "findmnt -no FSTYPE $d; umount $d");
+}
+
+TEST_F(command, mount_helper_takes_the_type_as_subtype)
+{
+	EXPECT_RUN(32, "as xfs", MAKE_EXT4 "mount -t blkfd.xfs $f $d");
+}
+
+TEST_F(command, mount_helper_takes_device_options)
+{
+	EXPECT_OUTPUT("[16777216,16777216,4096,[\"nodiscard\"]]\n",
+		      "blkfd exec --size 32M --offset 16M $f -- "
+		      "mkfs.ext4 -q -b 4096 {}; "
+		      "mount -t blkfd -o no-discard,blkfd.offset=16M,length=16M,"
+		      "block-size=4K $f $d; "
+		      "blkfd list --json | jq -c "
+		      "'.[0] | [.offset, .length, .block_size, .flags]'; "
+		      "umount $d");
+}
+
+TEST_F(command, mount_helper_takes_offset_without_mount)
+{
+	EXPECT_OUTPUT("ext4\n", "blkfd exec --size 32M --offset 16M $f -- "
+		      "mkfs.ext4 -q {}; mount.blkfd $f $d -o offset=16M; "
+		      "findmnt -no FSTYPE $d; umount $d");
+}
+
+TEST_F(command, mount_helper_refuses_loop_devices)
+{
+	EXPECT_RUN(1, "no loop device", MAKE_EXT4
+		   "mount.blkfd $f $d -o loop=/dev/loop0");
+}
+
+TEST_F(command, mount_helper_ignores_what_is_for_mount)
+{
+	EXPECT_OUTPUT("ext4\n", MAKE_EXT4 "mount.blkfd $f $d -o "
+		      "rw,defaults,noauto,nofail,_netdev,x-a.b=c,comment=d; "
+		      "findmnt -no FSTYPE $d; umount $d");
+}
+
+TEST_F(command, mount_helper_mounts_nothing_if_faking)
+{
+	EXPECT_EQ(0, RUN(MAKE_EXT4 "mount -f -t blkfd $f $d && "
+			 "! mountpoint -q $d"));
+}
+
+TEST_F(command, mount_helper_reports_as_mount_documents)
+{
+	EXPECT_EQ(1, RUN("mount.blkfd $f"));
+	EXPECT_EQ(1, RUN("mount.blkfd $f $d -o offset=x"));
+	EXPECT_EQ(32, RUN("mount.blkfd $f $d"));
+	EXPECT_EQ(32, RUN(MAKE_FILE "mount -t blkfd $f $d"));
+}
+
+TEST_F(command, mount_helper_makes_ro_of_device_and_mount)
+{
+	EXPECT_OUTPUT("rdonly\n", MAKE_EXT4 "mount -t blkfd -o ro $f $d; "
+		      "! touch $d/x 2>/dev/null && blkfd list --json | "
+		      "jq -r '.[0].flags[0]'; umount $d");
+}
+
+TEST_F(command, mount_helper_mounts_in_the_namespace_named)
+{
+	EXPECT_EQ(0, RUN(MAKE_EXT4 "coproc unshare -m sh -c "
+			 "'echo $$; read -r _; grep -c \" '$d' ext4\" "
+			 "/proc/self/mounts'; read -r pid <&${COPROC[0]}; "
+			 "mount.blkfd -N $pid $f $d; ! mountpoint -q $d; here=$?; "
+			 "echo >&${COPROC[1]}; read -r there <&${COPROC[0]}; "
+			 "[ $here.$there = 0.1 ]"))
+		TH_LOG("%s", self->out);
+}
+
+/* list and info */
+
+TEST_F(command, list_shows_devices_and_mounts)
+{
+	EXPECT_OUTPUT("[\"" FILE_PATH "\",[\"" DIR_PATH "\"]]\n", MAKE_EXT4
+		      "blkfd mount $f $d; blkfd list --json | "
+		      "jq -c '.[0] | [.backing_file, .mounts]'; umount $d");
+}
+
+TEST_F(command, list_finds_where_btrfs_is_mounted)
+{
+	EXPECT_OUTPUT("[\"" DIR_PATH "\"]\n",
+		      "blkfd exec --size 200M $f -- mkfs.btrfs -q {} "
+		      "2>/dev/null; blkfd mount $f $d; "
+		      "blkfd list --json | jq -c '.[0].mounts'; umount $d");
+}
+
+TEST_F(command, list_of_no_devices_is_an_empty_array)
+{
+	EXPECT_OUTPUT("[]\n", "blkfd list --json");
+	EXPECT_OUTPUT("", "blkfd list");
+}
+
+TEST_F(command, list_is_ascending_by_id)
+{
+	EXPECT_OUTPUT("true\n", MAKE_FILE "for i in 1 2 3 4 5 6 7 8 9 10 11; do "
+		      "blkfd exec $f -- true; done; "
+		      "blkfd exec $f -- blkfd exec $f -- blkfd list --json | "
+		      "jq -c '[.[].id] | . == sort and length == 2'");
+}
+
+TEST_F(command, list_survives_devices_that_vanish)
+{
+	EXPECT_EQ(0, RUN(MAKE_FILE "(for i in $(seq 10); do "
+			 "blkfd exec $f -- true; done) & "
+			 "while kill -0 $! 2>/dev/null; do "
+			 "blkfd list --json | jq -e . >/dev/null || exit 1; "
+			 "done"))
+		TH_LOG("%s", self->out);
+}
+
+TEST_F(command, info_by_path_and_by_name_agree)
+{
+	EXPECT_OUTPUT("true\n", MAKE_FILE "blkfd exec $f -- bash -c '"
+		      "n=$(blkfd info --json {} | jq .[0].id); "
+		      "blkfd info --json {} blkfd$n $n | jq -c "
+		      "\"map(del(.creator_pid)) | unique | length == 1\"'");
+}
+
+TEST_F(command, info_keys_are_the_fields_of_the_interface)
+{
+	EXPECT_OUTPUT("backing_file backing_ino backing_major backing_minor "
+		      "block_size creator_pid creator_uid dev_major dev_minor "
+		      "discards diskseq errors flags flushes id length mounts "
+		      "offset read_bytes reads write_bytes writes\n", MAKE_FILE
+		      "blkfd exec $f -- blkfd info --json {} | "
+		      "jq -r '.[0] | keys | join(\" \")'");
+}
+
+TEST_F(command, info_counts_what_was_written)
+{
+	EXPECT_OUTPUT("1048576\n", MAKE_FILE "blkfd exec $f -- sh -c "
+		      "'dd if=/dev/zero of={} bs=1M count=1 oflag=direct "
+		      "status=none; blkfd info --json {}' | "
+		      "jq '.[0].write_bytes'");
+}
+
+TEST_F(command, info_of_something_else_fails)
+{
+	EXPECT_RUN(1, "not a blkfd device", MAKE_FILE "blkfd info $f");
+	EXPECT_RUN(1, "No such file", "blkfd info blkfd999999999");
+	EXPECT_RUN(2, "DEVICE is needed", "blkfd info");
+}
+
+TEST_F(command, json_survives_any_file_name)
+{
+	EXPECT_OUTPUT("ok\n", "n=$'a\"b\\\\c\\nd\\t\\xff\\xc3\\xa9\\xc3'; "
+		      "blkfd exec --size 1M \"$n\" -- blkfd info --json {} >out; "
+		      "jq -e '.[0].backing_file | contains(\"a\\\"b\")' out "
+		      ">/dev/null && iconv -f UTF-8 -t UTF-8 out >/dev/null && "
+		      "grep -q 'udcff' out && echo ok");
+}
+
+/* The command itself */
+
+TEST_F(command, help_goes_to_stdout)
+{
+	EXPECT_RUN(0, "Usage: blkfd exec", "blkfd help 2>/dev/null");
+	EXPECT_RUN(0, "--block-size", "blkfd mount --help 2>/dev/null");
+}
+
+TEST_F(command, unknown_words_are_misuse)
+{
+	EXPECT_RUN(2, "no command 'frob'", "blkfd frob");
+	EXPECT_EQ(2, RUN("blkfd"));
+	EXPECT_EQ(2, RUN("blkfd list --frob"));
+	EXPECT_EQ(2, RUN("blkfd list more"));
+}
+
+TEST_F(command, a_full_stdout_is_an_error)
+{
+	EXPECT_RUN(1, "standard output", "blkfd help >/dev/full");
+}
+
+TEST_F(command, without_the_module_one_line_says_so)
+{
+	EXPECT_OUTPUT("1\n", MAKE_FILE "unshare -m sh -c '"
+		      "mount -t tmpfs none /dev; : >/dev/null; "
+		      "blkfd exec $f -- true 2>&1 | grep -c modprobe'");
+}
+
+TEST_HARNESS_MAIN

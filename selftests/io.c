@@ -1,0 +1,1611 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What goes through a device arrives in its backing file, and nowhere else:
+ * every way of reading and writing over every kind of backing file, holes,
+ * zeroes, durability, errors, accounting.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <linux/falloc.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <stdalign.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "testlib.h"
+
+#define SIZE		(4 * TEST_MIB)
+#define SEED		0x10
+#define DEPTH		32
+#define PAGE		4096
+
+/* A backing file, a device over it, and the device opened again with O_DIRECT. */
+struct rig {
+	const char *kind;
+	int file;
+	int dev;
+	int direct;
+	unsigned int block;
+	char *buf;
+};
+
+static bool is_disk(const char *kind)
+{
+	return !strcmp(kind, "disk") || !strcmp(kind, "ram");
+}
+
+static bool is_mounted(const char *kind)
+{
+	return !is_disk(kind) && strcmp(kind, "memfd") && strcmp(kind, "tmpfs");
+}
+
+/* What an earlier case left there holds no named file: it can be used again. */
+static int scratch_dir(const char *fstype, char *dir, size_t size)
+{
+	snprintf(dir, size, TEST_DIR "/%s", fstype);
+	if (mkdir(dir, 0755))
+		return -errno;
+	if (!mount(TEST_DISK, dir, fstype, 0, NULL))
+		return 0;
+	return test_scratch_mount(fstype, NULL);
+}
+
+/* kind: memfd, disk, ram (a RAM disk) or the name of a file system. */
+static int backing_open(const char *kind, uint64_t size)
+{
+	char dir[64];
+	int ret;
+
+	if (!strcmp(kind, "memfd"))
+		return test_memfd(size);
+	if (!strcmp(kind, "tmpfs"))
+		return test_tmpfile(TEST_DIR, size);
+	if (!strcmp(kind, "ram") &&
+	    test_command("modprobe", "brd", "rd_nr=1", "rd_size=65536"))
+		return -ENODEV;
+	if (is_disk(kind)) {
+		ret = open(*kind == 'r' ? "/dev/ram0" : TEST_DISK,
+			   O_RDWR | O_CLOEXEC);
+		return ret < 0 ? -errno : ret;
+	}
+	ret = scratch_dir(kind, dir, sizeof(dir));
+	return ret ? ret : test_tmpfile(dir, size);
+}
+
+static int reopen(int fd, int flags)
+{
+	char path[32];
+	int ret;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	ret = open(path, flags | O_CLOEXEC);
+	return ret < 0 ? -errno : ret;
+}
+
+static void rig_make(struct __test_metadata *_metadata, struct rig *rig,
+		     const char *kind, uint32_t flags)
+{
+	rig->kind = kind;
+	ASSERT_EQ(0, test_private_mounts());
+	rig->file = backing_open(kind, SIZE);
+	ASSERT_LE(0, rig->file)
+		TH_LOG("backing %s: %s", kind, strerror(-rig->file));
+	rig->dev = test_create(rig->file, flags, 0, SIZE, 0);
+	ASSERT_LE(0, rig->dev)
+		TH_LOG("device over %s: %s", kind, strerror(-rig->dev));
+	rig->direct = reopen(rig->dev, O_RDWR | O_DIRECT);
+	ASSERT_LE(0, rig->direct);
+	ASSERT_EQ(0, ioctl(rig->dev, BLKSSZGET, &rig->block));
+	rig->buf = mmap(NULL, SIZE + PAGE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, rig->buf);
+}
+
+/* The scratch disk must be free again for the next case's mkfs. */
+static void rig_drop(struct rig *rig)
+{
+	char dir[64];
+
+	close(rig->direct);
+	close(rig->dev);
+	close(rig->file);
+	if (is_mounted(rig->kind)) {
+		snprintf(dir, sizeof(dir), TEST_DIR "/%s", rig->kind);
+		umount(dir);
+	}
+}
+
+static int drop_device_cache(int dev)
+{
+	return ioctl(dev, BLKFLSBUF) ? -errno : 0;
+}
+
+/* The pattern for all of the device, by the seed. */
+static void fill(struct rig *rig, uint64_t seed)
+{
+	test_fill(rig->buf, SIZE, 0, seed);
+}
+
+/* Ways to read */
+
+static int read_mapped(int fd, uint64_t seed)
+{
+	ssize_t bad;
+	void *map;
+
+	map = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	bad = test_compare(map, SIZE, 0, seed);
+	munmap(map, SIZE);
+	return bad < 0 ? 0 : -EILSEQ;
+}
+
+/* How one io_uring job moves the pattern, in blocks of one size. */
+struct uring_job {
+	int fd;
+	bool write;
+	bool registered;
+	uint64_t seed;
+};
+
+#define URING_BLOCK	(16 * TEST_KIB)
+
+static alignas(PAGE) char uring_pool[DEPTH][URING_BLOCK];
+
+static void uring_queue(struct io_uring *ring, const struct uring_job *job,
+			unsigned int slot, uint64_t offset)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+	char *buf = uring_pool[slot];
+
+	if (job->write)
+		test_fill(buf, URING_BLOCK, offset, job->seed);
+	if (job->write && job->registered)
+		io_uring_prep_write_fixed(sqe, job->fd, buf, URING_BLOCK, offset, slot);
+	else if (job->write)
+		io_uring_prep_write(sqe, job->fd, buf, URING_BLOCK, offset);
+	else if (job->registered)
+		io_uring_prep_read_fixed(sqe, job->fd, buf, URING_BLOCK, offset, slot);
+	else
+		io_uring_prep_read(sqe, job->fd, buf, URING_BLOCK, offset);
+	io_uring_sqe_set_data64(sqe, offset / URING_BLOCK * DEPTH + slot);
+}
+
+/* Takes one completion, checks it and puts the slot to use again. */
+static int uring_turn(struct io_uring *ring, const struct uring_job *job,
+		      uint64_t *next)
+{
+	struct io_uring_cqe *cqe;
+	unsigned int slot;
+	uint64_t offset;
+	int ret;
+
+	ret = io_uring_submit_and_wait(ring, 1);
+	if (ret < 0)
+		return ret;
+	ret = io_uring_wait_cqe(ring, &cqe);
+	if (ret)
+		return ret;
+	slot = cqe->user_data % DEPTH;
+	offset = cqe->user_data / DEPTH * URING_BLOCK;
+	ret = cqe->res;
+	io_uring_cqe_seen(ring, cqe);
+	if (ret != (int)URING_BLOCK)
+		return ret < 0 ? ret : -ENODATA;
+	if (!job->write &&
+	    test_compare(uring_pool[slot], URING_BLOCK, offset, job->seed) >= 0)
+		return -EILSEQ;
+	if (*next < SIZE) {
+		uring_queue(ring, job, slot, *next);
+		*next += URING_BLOCK;
+	}
+	return 0;
+}
+
+static int uring_register(struct io_uring *ring)
+{
+	struct iovec iov[DEPTH];
+
+	for (unsigned int i = 0; i < DEPTH; i++) {
+		iov[i].iov_base = uring_pool[i];
+		iov[i].iov_len = URING_BLOCK;
+	}
+	return io_uring_register_buffers(ring, iov, DEPTH);
+}
+
+static int uring_run(const struct uring_job *job)
+{
+	struct io_uring ring;
+	uint64_t next = 0;
+	int ret;
+
+	ret = io_uring_queue_init(DEPTH, &ring, 0);
+	if (ret)
+		return ret;
+	if (job->registered)
+		ret = uring_register(&ring);
+	for (unsigned int slot = 0; !ret && slot < DEPTH; slot++) {
+		uring_queue(&ring, job, slot, next);
+		next += URING_BLOCK;
+	}
+	for (uint64_t done = 0; !ret && done < SIZE; done += URING_BLOCK)
+		ret = uring_turn(&ring, job, &next);
+	io_uring_queue_exit(&ring);
+	return ret;
+}
+
+/* Pieces whose bounds are aligned to nothing, 4099 bytes in all. */
+static const size_t odd_sizes[] = { 1, 511, 3, 2048, 7, 513, 1016 };
+
+#define ODD_TOTAL	4099
+
+static void odd_iovec(struct iovec *iov, char *buf)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(odd_sizes); i++) {
+		iov[i].iov_base = buf;
+		iov[i].iov_len = odd_sizes[i];
+		buf += odd_sizes[i];
+	}
+}
+
+/* The whole device in odd steps; write takes it from buf, read puts it there. */
+static int move_odd(int fd, char *buf, bool write)
+{
+	struct iovec iov[ARRAY_SIZE(odd_sizes)];
+	uint64_t offset = 0;
+
+	while (offset + ODD_TOTAL <= SIZE) {
+		ssize_t done;
+
+		odd_iovec(iov, buf + offset);
+		done = write ? pwritev(fd, iov, ARRAY_SIZE(iov), offset) :
+			       preadv(fd, iov, ARRAY_SIZE(iov), offset);
+		if (done != ODD_TOTAL)
+			return done < 0 ? -errno : -ENODATA;
+		offset += ODD_TOTAL;
+	}
+	if (write)
+		return pwrite(fd, buf + offset, SIZE - offset, offset) < 0 ? -errno : 0;
+	return pread(fd, buf + offset, SIZE - offset, offset) < 0 ? -errno : 0;
+}
+
+static int read_odd(struct rig *rig, uint64_t seed)
+{
+	int ret;
+
+	memset(rig->buf, 0xee, SIZE);
+	ret = move_odd(rig->dev, rig->buf, false);
+	if (ret)
+		return ret;
+	return test_compare(rig->buf, SIZE, 0, seed) < 0 ? 0 : -EILSEQ;
+}
+
+/* The pattern is there, whoever reads it, and in the file. */
+static void expect_everywhere(struct __test_metadata *_metadata,
+			      struct rig *rig, uint64_t seed)
+{
+	struct uring_job job = { .fd = rig->direct, .seed = seed };
+
+	ASSERT_EQ(0, fsync(rig->dev));
+	EXPECT_EQ(0, test_check_pattern(rig->file, 0, SIZE, seed));
+	EXPECT_EQ(0, test_check_pattern(rig->direct, 0, SIZE, seed));
+	EXPECT_EQ(0, uring_run(&job));
+	job.registered = true;
+	EXPECT_EQ(0, uring_run(&job));
+	ASSERT_EQ(0, drop_device_cache(rig->dev));
+	EXPECT_EQ(0, test_check_pattern(rig->dev, 0, SIZE, seed));
+	ASSERT_EQ(0, drop_device_cache(rig->dev));
+	EXPECT_EQ(0, read_mapped(rig->dev, seed));
+	ASSERT_EQ(0, drop_device_cache(rig->dev));
+	EXPECT_EQ(0, read_odd(rig, seed));
+}
+
+FIXTURE(io) {
+	struct rig rig;
+};
+
+FIXTURE_VARIANT(io) {
+	const char *kind;
+	uint32_t flags;
+};
+
+FIXTURE_VARIANT_ADD(io, memfd_buffered) { .kind = "memfd" };
+FIXTURE_VARIANT_ADD(io, tmpfs_buffered) { .kind = "tmpfs" };
+FIXTURE_VARIANT_ADD(io, ram_disk_direct) {
+	.kind = "ram", .flags = BLKFD_F_DIRECT
+};
+FIXTURE_VARIANT_ADD(io, xfs_buffered) { .kind = "xfs" };
+FIXTURE_VARIANT_ADD(io, xfs_direct) {
+	.kind = "xfs", .flags = BLKFD_F_DIRECT
+};
+FIXTURE_VARIANT_ADD(io, ext4_buffered) { .kind = "ext4" };
+FIXTURE_VARIANT_ADD(io, ext4_direct) {
+	.kind = "ext4", .flags = BLKFD_F_DIRECT
+};
+FIXTURE_VARIANT_ADD(io, btrfs_buffered) { .kind = "btrfs" };
+FIXTURE_VARIANT_ADD(io, disk_buffered) { .kind = "disk" };
+FIXTURE_VARIANT_ADD(io, disk_direct) {
+	.kind = "disk", .flags = BLKFD_F_DIRECT
+};
+
+FIXTURE_SETUP(io)
+{
+	rig_make(_metadata, &self->rig, variant->kind, variant->flags);
+}
+
+FIXTURE_TEARDOWN(io)
+{
+	rig_drop(&self->rig);
+}
+
+TEST_F(io, buffered_writes_are_seen_everywhere)
+{
+	ASSERT_EQ(0, test_write_pattern(self->rig.dev, 0, SIZE, SEED));
+	expect_everywhere(_metadata, &self->rig, SEED);
+}
+
+TEST_F(io, direct_writes_are_seen_everywhere)
+{
+	ASSERT_EQ(0, test_write_pattern(self->rig.direct, 0, SIZE, SEED + 1));
+	expect_everywhere(_metadata, &self->rig, SEED + 1);
+}
+
+TEST_F(io, mapped_writes_are_seen_everywhere)
+{
+	void *map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			 self->rig.dev, 0);
+
+	ASSERT_NE(MAP_FAILED, map);
+	test_fill(map, SIZE, 0, SEED + 2);
+	ASSERT_EQ(0, msync(map, SIZE, MS_SYNC));
+	ASSERT_EQ(0, munmap(map, SIZE));
+	expect_everywhere(_metadata, &self->rig, SEED + 2);
+}
+
+TEST_F(io, uring_writes_are_seen_everywhere)
+{
+	struct uring_job job = {
+		.fd = self->rig.direct,
+		.write = true,
+		.seed = SEED + 3,
+	};
+
+	ASSERT_EQ(0, uring_run(&job));
+	EXPECT_EQ(0, test_check_pattern(self->rig.file, 0, SIZE, SEED + 3));
+	job.registered = true;
+	job.seed = SEED + 4;
+	ASSERT_EQ(0, uring_run(&job));
+	expect_everywhere(_metadata, &self->rig, SEED + 4);
+}
+
+TEST_F(io, odd_vectors_are_seen_everywhere)
+{
+	fill(&self->rig, SEED + 5);
+	ASSERT_EQ(0, move_odd(self->rig.dev, self->rig.buf, true));
+	expect_everywhere(_metadata, &self->rig, SEED + 5);
+}
+
+/* One call for all of it: bios beyond every limit, their vectors mid-page. */
+TEST_F(io, large_writes_from_mid_page_are_seen_everywhere)
+{
+	char *buf = self->rig.buf + 1536;
+
+	test_fill(buf, SIZE, 0, SEED + 6);
+	ASSERT_EQ(SIZE, pwrite(self->rig.direct, buf, SIZE, 0));
+	expect_everywhere(_metadata, &self->rig, SEED + 6);
+	memset(buf, 0, SIZE);
+	ASSERT_EQ(SIZE, pread(self->rig.direct, buf, SIZE, 0));
+	EXPECT_EQ(-1, test_compare(buf, SIZE, 0, SEED + 6));
+}
+
+/* Random mixture, against a model in memory */
+
+#define MIX_STEPS	160
+#define MIX_MAX		(256 * TEST_KIB)
+
+enum mix_way { MIX_BUFFERED, MIX_DIRECT, MIX_ODD, MIX_MAPPED, MIX_WAYS };
+
+struct mix {
+	struct rig *rig;
+	char *model;
+	char *map;
+	unsigned int state;
+};
+
+struct extent {
+	uint64_t offset;
+	size_t len;
+};
+
+static struct extent mix_extent(struct mix *mix, enum mix_way way)
+{
+	unsigned int unit = way == MIX_DIRECT ? mix->rig->block : 1;
+	struct extent extent;
+
+	if (way == MIX_ODD)
+		extent.len = ODD_TOTAL;
+	else
+		extent.len = (1 + rand_r(&mix->state) % (MIX_MAX / unit)) * unit;
+	extent.offset = rand_r(&mix->state) %
+			((SIZE - extent.len) / unit + 1) * unit;
+	return extent;
+}
+
+/* Direct I/O from each of the eight 512-byte offsets in a page. */
+static char *mix_buffer(struct mix *mix)
+{
+	return mix->rig->buf + rand_r(&mix->state) % 8 * 512;
+}
+
+static ssize_t mix_move(struct mix *mix, enum mix_way way, bool write,
+			char *buf, const struct extent *at)
+{
+	struct iovec iov[ARRAY_SIZE(odd_sizes)];
+	int fd = way == MIX_DIRECT ? mix->rig->direct : mix->rig->dev;
+
+	if (way == MIX_MAPPED) {
+		if (write)
+			memcpy(mix->map + at->offset, buf, at->len);
+		else
+			memcpy(buf, mix->map + at->offset, at->len);
+		return at->len;
+	}
+	if (way == MIX_ODD) {
+		odd_iovec(iov, buf);
+		return write ? pwritev(fd, iov, ARRAY_SIZE(iov), at->offset) :
+			       preadv(fd, iov, ARRAY_SIZE(iov), at->offset);
+	}
+	return write ? pwrite(fd, buf, at->len, at->offset) :
+		       pread(fd, buf, at->len, at->offset);
+}
+
+static int mix_step(struct mix *mix)
+{
+	enum mix_way way = rand_r(&mix->state) % MIX_WAYS;
+	bool write = rand_r(&mix->state) % 2;
+	struct extent at = mix_extent(mix, way);
+	char *buf = mix_buffer(mix);
+
+	if (write)
+		for (size_t i = 0; i < at.len; i++)
+			buf[i] = mix->state + i * 31;
+	if (mix_move(mix, way, write, buf, &at) != (ssize_t)at.len)
+		return -errno;
+	if (write)
+		memcpy(mix->model + at.offset, buf, at.len);
+	else if (memcmp(mix->model + at.offset, buf, at.len))
+		return -EILSEQ;
+	return 0;
+}
+
+TEST_F(io, random_mixture_matches_a_model)
+{
+	struct mix mix = { .rig = &self->rig, .state = 7 };
+
+	mix.model = malloc(SIZE);
+	ASSERT_NE(NULL, mix.model);
+	test_fill(mix.model, SIZE, 0, SEED);
+	ASSERT_EQ(0, test_write_pattern(self->rig.dev, 0, SIZE, SEED));
+	mix.map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		       self->rig.dev, 0);
+	ASSERT_NE(MAP_FAILED, mix.map);
+	for (int step = 0; step < MIX_STEPS; step++)
+		ASSERT_EQ(0, mix_step(&mix));
+	ASSERT_EQ(0, munmap(mix.map, SIZE));
+	ASSERT_EQ(0, fsync(self->rig.dev));
+	ASSERT_EQ(SIZE, pread(self->rig.file, self->rig.buf, SIZE, 0));
+	EXPECT_EQ(0, memcmp(mix.model, self->rig.buf, SIZE));
+}
+
+TEST_F(io, ends_where_its_window_ends)
+{
+	struct rig *rig = &self->rig;
+	uint64_t last = SIZE - rig->block;
+	int past;
+
+	test_fill(rig->buf, 2 * rig->block, last, SEED);
+	EXPECT_EQ(rig->block, pwrite(rig->direct, rig->buf, rig->block, last));
+	EXPECT_EQ(0, test_check_pattern(rig->dev, last, rig->block, SEED));
+	EXPECT_EQ(rig->block, pread(rig->direct, rig->buf, 2 * rig->block, last));
+	EXPECT_EQ(0, pread(rig->direct, rig->buf, rig->block, SIZE));
+	EXPECT_EQ(0, pread(rig->dev, rig->buf, 1, SIZE));
+	past = pwrite(rig->direct, rig->buf, rig->block, SIZE);
+	EXPECT_EQ(-1, past);
+	EXPECT_EQ(ENOSPC, errno);
+	past = pwrite(rig->dev, rig->buf, 1, SIZE);
+	EXPECT_EQ(-1, past);
+	EXPECT_EQ(ENOSPC, errno);
+}
+
+TEST_F(io, nowait_reads_are_right_or_would_block)
+{
+	struct rig *rig = &self->rig;
+	int fds[] = { rig->direct, rig->dev };
+
+	ASSERT_EQ(0, test_write_pattern(rig->direct, 0, SIZE, SEED));
+	for (unsigned int i = 0; i < 64; i++) {
+		uint64_t offset = i * 64 * TEST_KIB;
+		struct iovec iov = { .iov_base = rig->buf, .iov_len = 16384 };
+		ssize_t got;
+
+		got = preadv2(fds[i % 2], &iov, 1, offset, RWF_NOWAIT);
+		if (got < 0) {
+			EXPECT_EQ(EAGAIN, errno);
+			continue;
+		}
+		EXPECT_EQ(-1, test_compare(rig->buf, got & ~7, offset, SEED));
+	}
+}
+
+TEST_F_TIMEOUT(io, fio_verifies, 60)
+{
+	char name[64], path[32];
+
+	test_fd_path(self->rig.dev, path, sizeof(path));
+	snprintf(name, sizeof(name), "--filename=%s", path);
+	EXPECT_EQ(0, test_command("fio", "--name=verify", name, "--rw=randrw",
+				  "--ioengine=io_uring", "--direct=1",
+				  "--iodepth=32", "--bsrange=4k-64k",
+				  "--size=4m", "--verify=crc32c",
+				  "--verify_fatal=1", "--randseed=1",
+				  "--minimal"));
+}
+
+/* Accounting */
+
+enum {
+	STAT_READS = 0,
+	STAT_READ_SECTORS = 2,
+	STAT_WRITES = 4,
+	STAT_WRITE_SECTORS = 6,
+	STAT_DISCARDS = 11,
+	STAT_FLUSHES = 15,
+	STAT_FIELDS = 17,
+};
+
+static int read_stat(uint64_t id, uint64_t stat[STAT_FIELDS])
+{
+	char text[512], *at = text;
+
+	if (test_attr(id, "stat", text, sizeof(text)) <= 0)
+		return -ENOENT;
+	for (int i = 0; i < STAT_FIELDS; i++)
+		stat[i] = strtoull(at, &at, 10);
+	return 0;
+}
+
+/* GET_INFO says what /sys/block/blkfdN/stat says. */
+static void read_counts(struct __test_metadata *_metadata, int dev,
+			struct blkfd_info *info)
+{
+	uint64_t stat[STAT_FIELDS];
+
+	ASSERT_EQ(0, test_info(dev, info));
+	ASSERT_EQ(0, read_stat(info->id, stat));
+	EXPECT_EQ(stat[STAT_READS], info->reads);
+	EXPECT_EQ(stat[STAT_READ_SECTORS], info->read_bytes / 512);
+	EXPECT_EQ(stat[STAT_WRITES], info->writes);
+	EXPECT_EQ(stat[STAT_WRITE_SECTORS], info->write_bytes / 512);
+	EXPECT_EQ(stat[STAT_DISCARDS], info->discards);
+	EXPECT_EQ(stat[STAT_FLUSHES], info->flushes);
+}
+
+TEST_F(io, counts_exactly_what_was_done)
+{
+	struct rig *rig = &self->rig;
+	struct blkfd_info before, after;
+
+	ASSERT_EQ(0, test_write_pattern(rig->direct, 0, SIZE, SEED));
+	read_counts(_metadata, rig->dev, &before);
+	for (int i = 0; i < 10; i++)
+		ASSERT_EQ(PAGE, pread(rig->direct, rig->buf, PAGE, i * 3 * PAGE));
+	for (int i = 0; i < 5; i++)
+		ASSERT_EQ(2 * PAGE, pwrite(rig->direct, rig->buf, 2 * PAGE,
+					   i * 5 * PAGE));
+	ASSERT_EQ(0, fsync(rig->direct));
+	read_counts(_metadata, rig->dev, &after);
+	EXPECT_EQ(10, after.reads - before.reads);
+	EXPECT_EQ(10 * PAGE, after.read_bytes - before.read_bytes);
+	EXPECT_EQ(5, after.writes - before.writes);
+	EXPECT_EQ(10 * PAGE, after.write_bytes - before.write_bytes);
+	EXPECT_EQ(1, after.flushes - before.flushes);
+	EXPECT_EQ(before.errors, after.errors);
+}
+
+/* Holes and zeroes */
+
+FIXTURE(io_holes) {
+	struct rig rig;
+};
+
+FIXTURE_VARIANT(io_holes) {
+	const char *kind;
+	uint32_t flags;
+};
+
+FIXTURE_VARIANT_ADD(io_holes, memfd_buffered) { .kind = "memfd" };
+FIXTURE_VARIANT_ADD(io_holes, tmpfs_buffered) { .kind = "tmpfs" };
+FIXTURE_VARIANT_ADD(io_holes, xfs_buffered) { .kind = "xfs" };
+FIXTURE_VARIANT_ADD(io_holes, xfs_direct) {
+	.kind = "xfs", .flags = BLKFD_F_DIRECT
+};
+FIXTURE_VARIANT_ADD(io_holes, ext4_direct) {
+	.kind = "ext4", .flags = BLKFD_F_DIRECT
+};
+FIXTURE_VARIANT_ADD(io_holes, btrfs_buffered) { .kind = "btrfs" };
+
+#define HOLE_START	TEST_MIB
+#define HOLE_LEN	TEST_MIB
+
+FIXTURE_SETUP(io_holes)
+{
+	struct rig *rig = &self->rig;
+
+	rig_make(_metadata, rig, variant->kind, variant->flags);
+	ASSERT_EQ(0, test_write_pattern(rig->dev, 0, SIZE, SEED));
+	ASSERT_EQ(0, fsync(rig->dev));
+	ASSERT_EQ(0, fsync(rig->file));
+}
+
+FIXTURE_TEARDOWN(io_holes)
+{
+	rig_drop(&self->rig);
+}
+
+/* The range reads as zeroes by all ways, what is beside it as before. */
+static void expect_zero_range(struct __test_metadata *_metadata,
+			      struct rig *rig)
+{
+	int fds[] = { rig->dev, rig->direct, rig->file };
+	uint64_t end = HOLE_START + HOLE_LEN;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(fds); i++) {
+		EXPECT_EQ(0, test_check_pattern(fds[i], 0, HOLE_START, SEED));
+		EXPECT_EQ(0, test_check_zero(fds[i], HOLE_START, HOLE_LEN));
+		EXPECT_EQ(0, test_check_pattern(fds[i], end, SIZE - end, SEED));
+	}
+}
+
+static uint64_t allocated(int file)
+{
+	struct stat st;
+
+	fsync(file);
+	return fstat(file, &st) ? 0 : st.st_blocks * 512ULL;
+}
+
+static void expect_punched(struct __test_metadata *_metadata, struct rig *rig,
+			   uint64_t before)
+{
+	EXPECT_EQ(HOLE_LEN, before - allocated(rig->file));
+	EXPECT_EQ(HOLE_START, lseek(rig->file, 0, SEEK_HOLE));
+	EXPECT_EQ(HOLE_START + HOLE_LEN,
+		  lseek(rig->file, HOLE_START, SEEK_DATA));
+	EXPECT_EQ(SIZE, lseek(rig->file, HOLE_START + HOLE_LEN, SEEK_HOLE));
+	expect_zero_range(_metadata, rig);
+}
+
+static int range_ioctl(int dev, unsigned long request)
+{
+	uint64_t range[] = { HOLE_START, HOLE_LEN };
+
+	return ioctl(dev, request, range) ? -errno : 0;
+}
+
+TEST_F(io_holes, discard_punches_a_hole)
+{
+	uint64_t before = allocated(self->rig.file);
+	struct blkfd_info first, second;
+
+	read_counts(_metadata, self->rig.dev, &first);
+	ASSERT_EQ(0, range_ioctl(self->rig.dev, BLKDISCARD));
+	read_counts(_metadata, self->rig.dev, &second);
+	EXPECT_LT(first.discards, second.discards);
+	EXPECT_EQ(first.errors, second.errors);
+	expect_punched(_metadata, &self->rig, before);
+}
+
+TEST_F(io_holes, fallocate_punch_punches_a_hole)
+{
+	uint64_t before = allocated(self->rig.file);
+
+	ASSERT_EQ(0, fallocate(self->rig.dev,
+			       FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			       HOLE_START, HOLE_LEN));
+	expect_punched(_metadata, &self->rig, before);
+}
+
+TEST_F(io_holes, zeroout_keeps_the_space)
+{
+	uint64_t before = allocated(self->rig.file);
+
+	ASSERT_EQ(0, range_ioctl(self->rig.dev, BLKZEROOUT));
+	expect_zero_range(_metadata, &self->rig);
+	EXPECT_EQ(before, allocated(self->rig.file));
+}
+
+TEST_F(io_holes, fallocate_zero_range_keeps_the_space)
+{
+	uint64_t before = allocated(self->rig.file);
+
+	ASSERT_EQ(0, fallocate(self->rig.dev, FALLOC_FL_ZERO_RANGE, HOLE_START,
+			       HOLE_LEN));
+	expect_zero_range(_metadata, &self->rig);
+	EXPECT_EQ(before, allocated(self->rig.file));
+}
+
+TEST_F(io_holes, a_hole_takes_new_data)
+{
+	struct rig *rig = &self->rig;
+
+	ASSERT_EQ(0, range_ioctl(rig->dev, BLKDISCARD));
+	ASSERT_EQ(0, test_write_pattern(rig->direct, HOLE_START, HOLE_LEN, SEED));
+	EXPECT_EQ(0, test_check_pattern(rig->dev, 0, SIZE, SEED));
+	ASSERT_EQ(0, fsync(rig->dev));
+	EXPECT_EQ(0, test_check_pattern(rig->file, 0, SIZE, SEED));
+}
+
+TEST_F(io_holes, nodiscard_refuses_to_discard)
+{
+	struct rig *rig = &self->rig;
+	uint64_t before = allocated(rig->file);
+	int dev;
+
+	dev = test_create(rig->file, variant->flags | BLKFD_F_NODISCARD, 0, 0, 0);
+	ASSERT_LE(0, dev);
+	EXPECT_EQ(-EOPNOTSUPP, range_ioctl(dev, BLKDISCARD));
+	EXPECT_EQ(0, test_check_pattern(dev, 0, SIZE, SEED));
+	EXPECT_EQ(before, allocated(rig->file));
+	close(dev);
+}
+
+/* Windows */
+
+FIXTURE(io_windows) {
+	struct rig rig;
+	int window[3];
+};
+
+FIXTURE_VARIANT(io_windows) {
+	const char *kind;
+	uint32_t flags;
+};
+
+FIXTURE_VARIANT_ADD(io_windows, tmpfs_buffered) { .kind = "tmpfs" };
+FIXTURE_VARIANT_ADD(io_windows, xfs_direct) {
+	.kind = "xfs", .flags = BLKFD_F_DIRECT
+};
+FIXTURE_VARIANT_ADD(io_windows, disk_buffered) { .kind = "disk" };
+
+/* Guard, window, window, guard, window, guard: none on a page's bound. */
+#define GUARD		1536ULL
+#define WINDOW		(TEST_MIB + 512)
+
+static const uint64_t window_start[] = {
+	GUARD, GUARD + WINDOW, 2 * (GUARD + WINDOW)
+};
+
+FIXTURE_SETUP(io_windows)
+{
+	struct rig *rig = &self->rig;
+
+	rig_make(_metadata, rig, variant->kind, variant->flags);
+	ASSERT_EQ(0, test_write_pattern(rig->direct, 0, SIZE, SEED));
+	ASSERT_EQ(0, fsync(rig->direct));
+	for (int i = 0; i < 3; i++) {
+		self->window[i] = test_create(rig->file, variant->flags,
+					      window_start[i], WINDOW, 512);
+		ASSERT_LE(0, self->window[i]);
+	}
+}
+
+FIXTURE_TEARDOWN(io_windows)
+{
+	for (int i = 0; i < 3; i++)
+		close(self->window[i]);
+	rig_drop(&self->rig);
+}
+
+/* Reads all of the file and compares the parts by whose they are. */
+static void expect_windows(struct __test_metadata *_metadata, struct rig *rig)
+{
+	uint64_t end = window_start[2] + WINDOW;
+	char *buf = rig->buf;
+
+	ASSERT_EQ(SIZE, pread(rig->file, buf, SIZE, 0));
+	EXPECT_EQ(-1, test_compare(buf, GUARD, 0, SEED));
+	for (int i = 0; i < 3; i++)
+		EXPECT_EQ(-1, test_compare(buf + window_start[i], WINDOW, 0,
+					   SEED + 1 + i));
+	EXPECT_EQ(-1, test_compare(buf + window_start[1] + WINDOW, GUARD,
+				   window_start[1] + WINDOW, SEED));
+	EXPECT_EQ(-1, test_compare(buf + end, SIZE - end, end, SEED));
+}
+
+TEST_F(io_windows, buffered_writes_stay_inside)
+{
+	for (int i = 0; i < 3; i++)
+		ASSERT_EQ(0, test_write_pattern(self->window[i], 0, WINDOW,
+						SEED + 1 + i));
+	for (int i = 0; i < 3; i++)
+		ASSERT_EQ(0, fsync(self->window[i]));
+	expect_windows(_metadata, &self->rig);
+	for (int i = 0; i < 3; i++) {
+		ASSERT_EQ(0, drop_device_cache(self->window[i]));
+		EXPECT_EQ(0, test_check_pattern(self->window[i], 0, WINDOW,
+						SEED + 1 + i));
+	}
+}
+
+TEST_F(io_windows, direct_writes_stay_inside)
+{
+	for (int i = 0; i < 3; i++) {
+		int direct = reopen(self->window[i], O_RDWR | O_DIRECT);
+
+		ASSERT_LE(0, direct);
+		ASSERT_EQ(0, test_write_pattern(direct, 0, WINDOW, SEED + 1 + i));
+		EXPECT_EQ(0, test_check_pattern(direct, 0, WINDOW, SEED + 1 + i));
+		close(direct);
+	}
+	expect_windows(_metadata, &self->rig);
+}
+
+TEST_F(io_windows, zeroing_all_of_one_stays_inside)
+{
+	uint64_t range[] = { 0, WINDOW };
+	char *buf = self->rig.buf;
+	uint64_t end = window_start[1] + WINDOW;
+
+	ASSERT_EQ(0, ioctl(self->window[1], BLKZEROOUT, range));
+	ASSERT_EQ(0, fsync(self->window[1]));
+	ASSERT_EQ(SIZE, pread(self->rig.file, buf, SIZE, 0));
+	EXPECT_EQ(-1, test_compare(buf, window_start[1], 0, SEED));
+	EXPECT_EQ(0, test_check_zero(self->rig.file, window_start[1], WINDOW));
+	EXPECT_EQ(-1, test_compare(buf + end, SIZE - end, end, SEED));
+}
+
+TEST_F(io_windows, discarding_all_of_one_stays_inside)
+{
+	uint64_t range[] = { 0, WINDOW };
+	uint64_t end = window_start[1] + WINDOW;
+	char *buf = self->rig.buf;
+
+	ASSERT_EQ(0, ioctl(self->window[1], BLKDISCARD, range));
+	ASSERT_EQ(SIZE, pread(self->rig.file, buf, SIZE, 0));
+	EXPECT_EQ(-1, test_compare(buf, window_start[1], 0, SEED));
+	EXPECT_EQ(-1, test_compare(buf + end, SIZE - end, end, SEED));
+}
+
+/* Durability: extents that the lower xfs has not given blocks yet are told. */
+
+FIXTURE(io_durable) {
+	struct rig rig;
+};
+
+FIXTURE_SETUP(io_durable)
+{
+	rig_make(_metadata, &self->rig, "xfs", 0);
+	fill(&self->rig, SEED);
+}
+
+FIXTURE_TEARDOWN(io_durable)
+{
+	rig_drop(&self->rig);
+}
+
+/* How many of the file's extents exist in memory alone; -errno. */
+static int count_delayed(int file)
+{
+	union {
+		struct fiemap map;
+		char space[sizeof(struct fiemap) +
+			   32 * sizeof(struct fiemap_extent)];
+	} arg = {
+		.map = { .fm_length = SIZE, .fm_extent_count = 32 },
+	};
+	int count = 0;
+
+	if (ioctl(file, FS_IOC_FIEMAP, &arg.map))
+		return -errno;
+	for (unsigned int i = 0; i < arg.map.fm_mapped_extents; i++)
+		count += !!(arg.map.fm_extents[i].fe_flags & FIEMAP_EXTENT_DELALLOC);
+	return count;
+}
+
+TEST_F(io_durable, fsync_reaches_the_file)
+{
+	struct rig *rig = &self->rig;
+
+	ASSERT_EQ(SIZE, pwrite(rig->direct, rig->buf, SIZE, 0));
+	ASSERT_LT(0, count_delayed(rig->file));
+	ASSERT_EQ(0, fsync(rig->dev));
+	EXPECT_EQ(0, count_delayed(rig->file));
+}
+
+TEST_F(io_durable, fdatasync_reaches_the_file)
+{
+	struct rig *rig = &self->rig;
+
+	ASSERT_EQ(SIZE, pwrite(rig->dev, rig->buf, SIZE, 0));
+	ASSERT_EQ(0, fdatasync(rig->dev));
+	EXPECT_EQ(0, count_delayed(rig->file));
+	EXPECT_EQ(0, test_check_pattern(rig->file, 0, SIZE, SEED));
+}
+
+TEST_F(io_durable, dsync_write_reaches_the_file)
+{
+	struct rig *rig = &self->rig;
+	struct iovec iov = { .iov_base = rig->buf, .iov_len = TEST_MIB };
+
+	ASSERT_EQ(TEST_MIB, pwritev2(rig->direct, &iov, 1, 0, RWF_DSYNC));
+	EXPECT_EQ(0, count_delayed(rig->file));
+	EXPECT_EQ(0, test_check_pattern(rig->file, 0, TEST_MIB, SEED));
+}
+
+TEST_F(io_durable, o_sync_write_reaches_the_file)
+{
+	struct rig *rig = &self->rig;
+	int fd = reopen(rig->dev, O_RDWR | O_SYNC);
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(TEST_MIB, pwrite(fd, rig->buf, TEST_MIB, 0));
+	EXPECT_EQ(0, count_delayed(rig->file));
+	EXPECT_EQ(0, test_check_pattern(rig->file, 0, TEST_MIB, SEED));
+	close(fd);
+}
+
+TEST_F(io_durable, device_has_a_volatile_cache_and_fua)
+{
+	uint64_t id = test_id(self->rig.dev);
+	char value[32];
+
+	ASSERT_LT(0, test_attr(id, "queue/write_cache", value, sizeof(value)));
+	EXPECT_STREQ("write back", value);
+	EXPECT_EQ(1, test_attr_number(id, "queue/fua"));
+}
+
+/* Full lower file systems */
+
+FIXTURE(io_full) {
+	int file;
+	int dev;
+	int direct;
+	char *buf;
+};
+
+FIXTURE_VARIANT(io_full) {
+	const char *fstype;
+	uint32_t flags;
+};
+
+FIXTURE_VARIANT_ADD(io_full, tmpfs_buffered) { .fstype = "tmpfs" };
+FIXTURE_VARIANT_ADD(io_full, ext4_buffered) { .fstype = "ext4" };
+FIXTURE_VARIANT_ADD(io_full, ext4_direct) {
+	.fstype = "ext4", .flags = BLKFD_F_DIRECT
+};
+
+#define FULL_DIR	TEST_DIR "/full"
+#define FULL_SIZE	(32 * TEST_MIB)
+#define FULL_KEPT	TEST_MIB
+
+static int mount_small(const char *fstype)
+{
+	if (mkdir(FULL_DIR, 0755))
+		return -errno;
+	if (!strcmp(fstype, "tmpfs"))
+		return mount("small", FULL_DIR, "tmpfs", 0, "size=8m") ? -errno : 0;
+	if (test_command("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0",
+			 TEST_DISK, "16M"))
+		return -EIO;
+	return mount(TEST_DISK, FULL_DIR, "ext4", 0, NULL) ? -errno : 0;
+}
+
+FIXTURE_SETUP(io_full)
+{
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, mount_small(variant->fstype));
+	self->file = test_tmpfile(FULL_DIR, FULL_SIZE);
+	ASSERT_LE(0, self->file);
+	self->dev = test_create(self->file, variant->flags, 0, 0, 0);
+	ASSERT_LE(0, self->dev);
+	self->direct = reopen(self->dev, O_RDWR | O_DIRECT);
+	ASSERT_LE(0, self->direct);
+	self->buf = mmap(NULL, FULL_SIZE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->buf);
+	ASSERT_EQ(0, test_write_pattern(self->dev, 0, FULL_KEPT, SEED));
+	ASSERT_EQ(0, fsync(self->dev));
+}
+
+FIXTURE_TEARDOWN(io_full)
+{
+	close(self->direct);
+	close(self->dev);
+	close(self->file);
+	umount(FULL_DIR);
+}
+
+/* Direct writes in steps until one fails: its errno; 0 if none does. */
+static int fill_direct(int fd, char *buf, uint64_t from, uint64_t to)
+{
+	for (uint64_t at = from; at < to; at += 64 * TEST_KIB)
+		if (pwrite(fd, buf, 64 * TEST_KIB, at) < 0)
+			return errno;
+	return 0;
+}
+
+TEST_F(io_full, direct_write_fails_with_enospc)
+{
+	uint64_t errors;
+	struct blkfd_info info;
+
+	ASSERT_EQ(0, test_info(self->dev, &info));
+	errors = info.errors;
+	memset(self->buf, 0x5a, FULL_SIZE);
+	EXPECT_EQ(ENOSPC, fill_direct(self->direct, self->buf, FULL_KEPT,
+				      FULL_SIZE));
+	ASSERT_EQ(0, test_info(self->dev, &info));
+	EXPECT_LT(errors, info.errors);
+	EXPECT_EQ(0, test_check_pattern(self->direct, 0, FULL_KEPT, SEED));
+}
+
+/*
+ * The page cache of block devices knows one error on the way back, EIO; what
+ * matters is that fsync does not succeed.
+ */
+TEST_F(io_full, buffered_write_fails_at_fsync)
+{
+	memset(self->buf, 0x5a, FULL_SIZE);
+	ASSERT_EQ(FULL_SIZE - FULL_KEPT,
+		  pwrite(self->dev, self->buf, FULL_SIZE - FULL_KEPT, FULL_KEPT));
+	EXPECT_EQ(-1, fsync(self->dev));
+	EXPECT_TRUE(errno == ENOSPC || errno == EIO);
+	ASSERT_EQ(0, drop_device_cache(self->dev));
+	EXPECT_EQ(0, test_check_pattern(self->dev, 0, FULL_KEPT, SEED));
+	EXPECT_EQ(0, test_check_pattern(self->file, 0, FULL_KEPT, SEED));
+}
+
+/* Files that became shorter */
+
+FIXTURE(io_truncated) {
+	struct rig rig;
+};
+
+FIXTURE_VARIANT(io_truncated) {
+	const char *kind;
+	uint32_t flags;
+};
+
+FIXTURE_VARIANT_ADD(io_truncated, tmpfs_buffered) { .kind = "tmpfs" };
+FIXTURE_VARIANT_ADD(io_truncated, xfs_buffered) { .kind = "xfs" };
+FIXTURE_VARIANT_ADD(io_truncated, xfs_direct) {
+	.kind = "xfs", .flags = BLKFD_F_DIRECT
+};
+FIXTURE_VARIANT_ADD(io_truncated, ext4_direct) {
+	.kind = "ext4", .flags = BLKFD_F_DIRECT
+};
+FIXTURE_VARIANT_ADD(io_truncated, btrfs_buffered) { .kind = "btrfs" };
+
+#define CUT		(2 * TEST_MIB)
+
+FIXTURE_SETUP(io_truncated)
+{
+	struct rig *rig = &self->rig;
+
+	rig_make(_metadata, rig, variant->kind, variant->flags);
+	ASSERT_EQ(0, test_write_pattern(rig->dev, 0, SIZE, SEED));
+	ASSERT_EQ(0, fsync(rig->dev));
+	ASSERT_EQ(0, drop_device_cache(rig->dev));
+}
+
+FIXTURE_TEARDOWN(io_truncated)
+{
+	rig_drop(&self->rig);
+}
+
+static int read_errno(int fd, char *buf, size_t len, uint64_t offset)
+{
+	return pread(fd, buf, len, offset) < 0 ? errno : 0;
+}
+
+TEST_F(io_truncated, reads_beyond_the_end_fail)
+{
+	struct rig *rig = &self->rig;
+	struct blkfd_info before, after;
+
+	ASSERT_EQ(0, ftruncate(rig->file, CUT));
+	ASSERT_EQ(0, test_info(rig->dev, &before));
+	EXPECT_EQ(EIO, read_errno(rig->direct, rig->buf, PAGE, CUT));
+	EXPECT_EQ(EIO, read_errno(rig->direct, rig->buf, PAGE, SIZE - PAGE));
+	EXPECT_EQ(EIO, read_errno(rig->dev, rig->buf, PAGE, CUT + TEST_MIB));
+	EXPECT_EQ(EIO, read_errno(rig->dev, rig->buf, 100, SIZE - 100));
+	ASSERT_EQ(0, test_info(rig->dev, &after));
+	EXPECT_LE(before.errors + 4, after.errors);
+	EXPECT_LE(before.reads + 4, after.reads);
+}
+
+TEST_F(io_truncated, reads_across_the_end_fail)
+{
+	struct rig *rig = &self->rig;
+
+	ASSERT_EQ(0, ftruncate(rig->file, CUT + 100));
+	EXPECT_EQ(EIO, read_errno(rig->direct, rig->buf, 2 * PAGE, CUT - PAGE));
+	EXPECT_EQ(EIO, read_errno(rig->direct, rig->buf, rig->block, CUT));
+	EXPECT_EQ(EIO, read_errno(rig->dev, rig->buf, 200, CUT));
+	EXPECT_EQ(0, test_check_pattern(rig->direct, 0, CUT, SEED));
+	EXPECT_EQ(0, test_check_pattern(rig->dev, 0, CUT, SEED));
+}
+
+TEST_F(io_truncated, works_again_when_the_file_has_grown)
+{
+	struct rig *rig = &self->rig;
+
+	ASSERT_EQ(0, ftruncate(rig->file, CUT));
+	EXPECT_EQ(EIO, read_errno(rig->dev, rig->buf, PAGE, CUT));
+	ASSERT_EQ(0, ftruncate(rig->file, SIZE));
+	EXPECT_EQ(0, test_check_zero(rig->direct, CUT, SIZE - CUT));
+	ASSERT_EQ(0, test_write_pattern(rig->dev, CUT, SIZE - CUT, SEED));
+	ASSERT_EQ(0, fsync(rig->dev));
+	EXPECT_EQ(0, test_check_pattern(rig->direct, 0, SIZE, SEED));
+	EXPECT_EQ(0, test_check_pattern(rig->file, 0, SIZE, SEED));
+}
+
+/* Errors of the disk below */
+
+#define DM_NAME		"blkfd-io"
+#define DM_PATH		"/dev/mapper/" DM_NAME
+#define DM_SIZE		(64 * TEST_MIB)
+
+FIXTURE(io_errors) {
+	int file;
+	int dev;
+	int direct;
+	char *buf;
+};
+
+/* A table over the scratch disk in which this range fails; none if len is 0. */
+static void error_table(char *table, size_t size, uint64_t start, uint64_t len)
+{
+	unsigned long long from = start / 512, count = len / 512;
+	unsigned long long end = from + count, total = DM_SIZE / 512;
+	int used = 0;
+
+	if (from)
+		used = snprintf(table, size, "0 %llu linear %s 0\n", from, TEST_DISK);
+	if (count)
+		used += snprintf(table + used, size - used, "%llu %llu error\n",
+				 from, count);
+	snprintf(table + used, size - used, "%llu %llu linear %s %llu\n", end,
+		 total - end, TEST_DISK, end);
+}
+
+static int dm_create(uint64_t start, uint64_t len)
+{
+	char table[256];
+
+	error_table(table, sizeof(table), start, len);
+	return test_command("dmsetup", "create", DM_NAME, "--table", table);
+}
+
+static int dm_replace(uint64_t start, uint64_t len)
+{
+	char table[256];
+	int ret;
+
+	error_table(table, sizeof(table), start, len);
+	ret = test_command("dmsetup", "suspend", DM_NAME);
+	if (!ret)
+		ret = test_command("dmsetup", "reload", DM_NAME, "--table", table);
+	if (!ret)
+		ret = test_command("dmsetup", "resume", DM_NAME);
+	return ret;
+}
+
+FIXTURE_SETUP(io_errors)
+{
+	ASSERT_EQ(0, test_private_mounts());
+	self->file = -1;
+	self->dev = -1;
+	self->direct = -1;
+	self->buf = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->buf);
+}
+
+FIXTURE_TEARDOWN(io_errors)
+{
+	close(self->direct);
+	close(self->dev);
+	close(self->file);
+	umount(TEST_DIR "/dm");
+	test_command("dmsetup", "remove", "--retry", DM_NAME);
+}
+
+static void expect_eio_at(struct __test_metadata *_metadata, int fd, char *buf,
+			  uint64_t offset)
+{
+	EXPECT_EQ(EIO, read_errno(fd, buf, PAGE, offset));
+	EXPECT_EQ(-1, pwrite(fd, buf, PAGE, offset));
+	EXPECT_EQ(EIO, errno);
+}
+
+TEST_F(io_errors, of_a_backing_disk_arrive_as_eio)
+{
+	struct blkfd_info info;
+
+	ASSERT_EQ(0, dm_create(TEST_MIB, TEST_MIB));
+	self->file = open(DM_PATH, O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, self->file);
+	self->dev = test_create(self->file, BLKFD_F_DIRECT, 0, SIZE, 0);
+	ASSERT_LE(0, self->dev);
+	self->direct = reopen(self->dev, O_RDWR | O_DIRECT);
+	ASSERT_EQ(0, test_write_pattern(self->direct, 0, TEST_MIB, SEED));
+	ASSERT_EQ(0, test_write_pattern(self->direct, 2 * TEST_MIB, TEST_MIB, SEED));
+	expect_eio_at(_metadata, self->direct, self->buf, TEST_MIB);
+	EXPECT_EQ(EIO, read_errno(self->dev, self->buf, 1, 2 * TEST_MIB - 1));
+	ASSERT_EQ(0, test_info(self->dev, &info));
+	EXPECT_LE(3, info.errors);
+	EXPECT_EQ(0, test_check_pattern(self->direct, 0, TEST_MIB, SEED));
+	EXPECT_EQ(0, test_check_pattern(self->dev, 2 * TEST_MIB, TEST_MIB, SEED));
+}
+
+static uint64_t first_extent(int file)
+{
+	union {
+		struct fiemap map;
+		char space[sizeof(struct fiemap) + sizeof(struct fiemap_extent)];
+	} arg = {
+		.map = { .fm_length = PAGE, .fm_extent_count = 1 },
+	};
+
+	if (ioctl(file, FS_IOC_FIEMAP, &arg.map) ||
+	    arg.map.fm_mapped_extents != 1)
+		return 0;
+	return arg.map.fm_extents[0].fe_physical;
+}
+
+/* A written file on ext4 whose first page then fails on the disk. */
+static void bad_file(struct __test_metadata *_metadata,
+		     FIXTURE_DATA(io_errors) *self, uint32_t flags)
+{
+	uint64_t at;
+
+	ASSERT_EQ(0, dm_create(0, 0));
+	ASSERT_EQ(0, test_mkfs("ext4", DM_PATH));
+	ASSERT_EQ(0, mkdir(TEST_DIR "/dm", 0755));
+	ASSERT_EQ(0, mount(DM_PATH, TEST_DIR "/dm", "ext4", 0, NULL));
+	self->file = test_tmpfile(TEST_DIR "/dm", SIZE);
+	ASSERT_LE(0, self->file);
+	ASSERT_EQ(0, test_write_pattern(self->file, 0, SIZE, SEED));
+	ASSERT_EQ(0, fsync(self->file));
+	at = first_extent(self->file);
+	ASSERT_NE(0, at);
+	ASSERT_EQ(0, posix_fadvise(self->file, 0, 0, POSIX_FADV_DONTNEED));
+	ASSERT_EQ(0, dm_replace(at, PAGE));
+	self->dev = test_create(self->file, flags, 0, 0, 0);
+	ASSERT_LE(0, self->dev);
+	self->direct = reopen(self->dev, O_RDWR | O_DIRECT);
+	ASSERT_LE(0, self->direct);
+}
+
+TEST_F(io_errors, below_a_direct_file_arrive_as_eio)
+{
+	bad_file(_metadata, self, BLKFD_F_DIRECT);
+	expect_eio_at(_metadata, self->direct, self->buf, 0);
+	EXPECT_EQ(0, test_check_pattern(self->direct, PAGE, SIZE - PAGE, SEED));
+}
+
+TEST_F(io_errors, below_a_buffered_file_arrive_as_eio)
+{
+	bad_file(_metadata, self, 0);
+	EXPECT_EQ(EIO, read_errno(self->direct, self->buf, PAGE, 0));
+	EXPECT_EQ(EIO, read_errno(self->dev, self->buf, 100, 0));
+	EXPECT_EQ(0, test_check_pattern(self->direct, PAGE, SIZE - PAGE, SEED));
+	ASSERT_EQ(PAGE, pwrite(self->direct, self->buf, PAGE, 0));
+	EXPECT_EQ(-1, fsync(self->dev));
+	EXPECT_EQ(EIO, errno);
+}
+
+/* Read-only devices */
+
+FIXTURE(io_read_only) {
+	int file;
+	int dev;
+};
+
+FIXTURE_VARIANT(io_read_only) {
+	bool by_flag;
+};
+
+FIXTURE_VARIANT_ADD(io_read_only, by_flag) { .by_flag = true };
+FIXTURE_VARIANT_ADD(io_read_only, by_descriptor) { .by_flag = false };
+
+FIXTURE_SETUP(io_read_only)
+{
+	int given;
+
+	self->file = test_memfd(SIZE);
+	ASSERT_LE(0, self->file);
+	ASSERT_EQ(0, test_write_pattern(self->file, 0, SIZE, SEED));
+	given = reopen(self->file, variant->by_flag ? O_RDWR : O_RDONLY);
+	ASSERT_LE(0, given);
+	self->dev = test_create(given, variant->by_flag ? BLKFD_F_RDONLY : 0,
+				0, 0, 0);
+	ASSERT_LE(0, self->dev);
+	close(given);
+}
+
+FIXTURE_TEARDOWN(io_read_only)
+{
+	close(self->dev);
+	close(self->file);
+}
+
+TEST_F(io_read_only, reads)
+{
+	EXPECT_EQ(0, test_check_pattern(self->dev, 0, SIZE, SEED));
+}
+
+TEST_F(io_read_only, cannot_be_opened_for_writing)
+{
+	EXPECT_EQ(-EROFS, reopen(self->dev, O_RDWR));
+	EXPECT_EQ(-EROFS, reopen(self->dev, O_WRONLY));
+	EXPECT_EQ(-EROFS, reopen(self->dev, O_RDWR | O_DIRECT));
+}
+
+TEST_F(io_read_only, descriptor_does_not_write)
+{
+	char byte = 0;
+
+	EXPECT_EQ(-1, pwrite(self->dev, &byte, 1, 0));
+	EXPECT_EQ(EBADF, errno);
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+				   MAP_SHARED, self->dev, 0));
+	EXPECT_EQ(EACCES, errno);
+}
+
+TEST_F(io_read_only, takes_no_discard_and_no_zeroes)
+{
+	EXPECT_EQ(-EOPNOTSUPP, range_ioctl(self->dev, BLKDISCARD));
+	EXPECT_EQ(-EBADF, range_ioctl(self->dev, BLKZEROOUT));
+	EXPECT_EQ(-1, fallocate(self->dev,
+				FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				HOLE_START, HOLE_LEN));
+	EXPECT_EQ(EBADF, errno);
+	EXPECT_EQ(0, test_check_pattern(self->file, 0, SIZE, SEED));
+}
+
+TEST_F(io_read_only, cannot_be_made_writable)
+{
+	int read_only = 0;
+
+	ioctl(self->dev, BLKROSET, &read_only);
+	ASSERT_EQ(0, ioctl(self->dev, BLKROGET, &read_only));
+	EXPECT_EQ(1, read_only);
+	EXPECT_EQ(-EROFS, reopen(self->dev, O_RDWR));
+}
+
+/* Block sizes */
+
+TEST(block_of_4096_refuses_direct_io_of_512)
+{
+	int file = test_memfd(SIZE), dev, direct;
+	char *buf = aligned_alloc(PAGE, 2 * PAGE);
+
+	ASSERT_LE(0, file);
+	dev = test_create(file, 0, 0, 0, 4096);
+	ASSERT_LE(0, dev);
+	direct = reopen(dev, O_RDWR | O_DIRECT);
+	ASSERT_LE(0, direct);
+	EXPECT_EQ(EINVAL, read_errno(direct, buf, 512, 0));
+	EXPECT_EQ(EINVAL, read_errno(direct, buf, 4096, 512));
+	EXPECT_EQ(-1, pwrite(direct, buf, 512, 0));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(4096, pwrite(direct, buf, 4096, 4096));
+	EXPECT_EQ(512, pread(dev, buf, 512, 512));
+}
+
+TEST(block_of_64k_reads_and_writes)
+{
+	const uint32_t block = 65536;
+	int file = test_memfd(SIZE), dev, direct;
+	char *buf = aligned_alloc(block, 2 * block);
+
+	ASSERT_LE(0, file);
+	dev = test_create(file, 0, 0, 0, block);
+	if (dev == -EINVAL)
+		SKIP(return, "this kernel has no blocks larger than pages");
+	ASSERT_LE(0, dev);
+	direct = reopen(dev, O_RDWR | O_DIRECT);
+	ASSERT_LE(0, direct);
+	EXPECT_EQ(EINVAL, read_errno(direct, buf, 4096, 0));
+	ASSERT_EQ(0, test_write_pattern(direct, 0, SIZE / 2, SEED));
+	ASSERT_EQ(0, test_write_pattern(dev, SIZE / 2, SIZE / 2, SEED));
+	ASSERT_EQ(0, fsync(dev));
+	EXPECT_EQ(0, test_check_pattern(file, 0, SIZE, SEED));
+	EXPECT_EQ(0, test_check_pattern(direct, 0, SIZE, SEED));
+}
+
+/* Control groups */
+
+#define CGROUP		"/sys/fs/cgroup/blkfd-io"
+#define COLD_FILE	TEST_DIR "/xfs/cold"
+
+FIXTURE(io_cgroup) {
+	struct rig rig;
+};
+
+FIXTURE_VARIANT(io_cgroup) {
+	uint32_t flags;
+};
+
+FIXTURE_VARIANT_ADD(io_cgroup, buffered) { .flags = 0 };
+FIXTURE_VARIANT_ADD(io_cgroup, direct) { .flags = BLKFD_F_DIRECT };
+
+/*
+ * An inode belongs to the group that dirtied it first. So that it is nobody's
+ * yet, the rig's file is replaced by one that was written and then forgotten.
+ */
+static void make_cold(struct __test_metadata *_metadata, struct rig *rig,
+		      uint32_t flags)
+{
+	close(rig->direct);
+	close(rig->dev);
+	close(rig->file);
+	rig->file = test_file(COLD_FILE, SIZE, 0);
+	ASSERT_LE(0, rig->file);
+	ASSERT_EQ(0, test_write_pattern(rig->file, 0, SIZE, SEED));
+	ASSERT_EQ(0, close(rig->file));
+	ASSERT_EQ(0, test_drop_caches());
+	rig->file = open(COLD_FILE, O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, rig->file);
+	rig->dev = test_create(rig->file, flags, 0, 0, 0);
+	ASSERT_LE(0, rig->dev);
+	rig->direct = reopen(rig->dev, O_RDWR | O_DIRECT);
+	ASSERT_LE(0, rig->direct);
+}
+
+FIXTURE_SETUP(io_cgroup)
+{
+	ASSERT_EQ(0, mkdir(CGROUP, 0755));
+	rig_make(_metadata, &self->rig, "xfs", variant->flags);
+	make_cold(_metadata, &self->rig, variant->flags);
+	fill(&self->rig, SEED);
+}
+
+FIXTURE_TEARDOWN(io_cgroup)
+{
+	unlink(COLD_FILE);
+	rig_drop(&self->rig);
+	rmdir(CGROUP);
+}
+
+static int join_cgroup(void)
+{
+	int fd = open(CGROUP "/cgroup.procs", O_WRONLY | O_CLOEXEC), ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = write(fd, "0", 1) == 1 ? 0 : -errno;
+	close(fd);
+	return ret;
+}
+
+/* The number behind key on the line that begins with prefix; 0: none. */
+static uint64_t cgroup_value(const char *file, const char *prefix,
+			     const char *key)
+{
+	char path[64], line[256];
+	uint64_t value = 0;
+	FILE *stream;
+
+	snprintf(path, sizeof(path), CGROUP "/%s", file);
+	stream = fopen(path, "re");
+	if (!stream)
+		return 0;
+	while (fgets(line, sizeof(line), stream)) {
+		char *at = strstr(line, key);
+
+		if (!strncmp(line, prefix, strlen(prefix)) && at)
+			value = strtoull(at + strlen(key), NULL, 10);
+	}
+	fclose(stream);
+	return value;
+}
+
+/* Bytes that the group has had the scratch disk read or write. */
+static uint64_t disk_bytes(const char *key)
+{
+	struct stat st;
+	char prefix[32];
+
+	if (stat(TEST_DISK, &st))
+		return 0;
+	snprintf(prefix, sizeof(prefix), "%u:%u ", major(st.st_rdev),
+		 minor(st.st_rdev));
+	return cgroup_value("io.stat", prefix, key);
+}
+
+/* Runs in a member of the group, which stays alive until we have looked. */
+static pid_t start_member(int (*work)(struct rig *rig), struct rig *rig,
+			  int *done)
+{
+	int pipes[2];
+	char status = 1;
+	pid_t pid;
+
+	if (pipe2(pipes, O_CLOEXEC))
+		return -errno;
+	pid = fork();
+	if (!pid) {
+		status = join_cgroup() || work(rig);
+		_exit(write(pipes[1], &status, 1) == 1 && pause() ? status : 1);
+	}
+	close(pipes[1]);
+	*done = read(pipes[0], &status, 1) == 1 ? status : 1;
+	close(pipes[0]);
+	return pid;
+}
+
+static void end_member(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	test_reap(pid);
+}
+
+static int member_writes(struct rig *rig)
+{
+	return pwrite(rig->direct, rig->buf, SIZE, 0) != (ssize_t)SIZE ||
+	       fsync(rig->dev);
+}
+
+static int member_reads(struct rig *rig)
+{
+	return pread(rig->direct, rig->buf, SIZE, 0) != (ssize_t)SIZE;
+}
+
+TEST_F(io_cgroup, disk_writes_count_for_the_writer)
+{
+	int failed = 1;
+	pid_t pid = start_member(member_writes, &self->rig, &failed);
+
+	EXPECT_EQ(0, failed);
+	EXPECT_LE(SIZE, disk_bytes("wbytes="));
+	end_member(pid);
+}
+
+TEST_F(io_cgroup, disk_reads_count_for_the_reader)
+{
+	int failed = 1;
+	pid_t pid;
+
+	pid = start_member(member_reads, &self->rig, &failed);
+	EXPECT_EQ(0, failed);
+	EXPECT_LE(SIZE, disk_bytes("rbytes="));
+	end_member(pid);
+}
+
+TEST_F(io_cgroup, page_cache_of_the_file_counts_for_the_writer)
+{
+	int failed = 1;
+	pid_t pid;
+
+	if (variant->flags)
+		SKIP(return, "direct I/O leaves nothing in the page cache");
+	pid = start_member(member_writes, &self->rig, &failed);
+	EXPECT_EQ(0, failed);
+	EXPECT_LE(SIZE, cgroup_value("memory.stat", "file ", "file "));
+	end_member(pid);
+}
+
+TEST_HARNESS_MAIN

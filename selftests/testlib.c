@@ -1,0 +1,482 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What several test programs need; see testlib.h for the contracts.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <spawn.h>
+#include <stdalign.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "testlib.h"
+
+#define POLL_NS		(5 * 1000 * 1000)
+#define CHUNK		(64 * TEST_KIB)
+
+/* Devices */
+
+int test_create(int fd, uint32_t flags, uint64_t offset, uint64_t length,
+		uint32_t block_size)
+{
+	struct blkfd_create arg = {
+		.fd = fd,
+		.flags = flags,
+		.offset = offset,
+		.length = length,
+		.block_size = block_size,
+	};
+	int control, ret;
+
+	control = open("/dev/blkfd", O_RDWR | O_CLOEXEC);
+	if (control < 0)
+		return -errno;
+	ret = ioctl(control, BLKFD_CREATE, &arg);
+	if (ret < 0)
+		ret = -errno;
+	close(control);
+	return ret;
+}
+
+int test_info(int fd, struct blkfd_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	return ioctl(fd, BLKFD_GET_INFO, info) < 0 ? -errno : 0;
+}
+
+uint64_t test_id(int fd)
+{
+	struct blkfd_info info;
+
+	return test_info(fd, &info) ? UINT64_MAX : info.id;
+}
+
+int test_count_devices(void)
+{
+	struct dirent *entry;
+	int count = 0;
+	DIR *dir;
+
+	dir = opendir("/sys/block");
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir)))
+		count += !strncmp(entry->d_name, "blkfd", 5);
+	closedir(dir);
+	return count;
+}
+
+bool test_device_listed(uint64_t id)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/block/blkfd%llu",
+		 (unsigned long long)id);
+	return !access(path, F_OK);
+}
+
+static bool device_gone(void *arg)
+{
+	return !test_device_listed(*(uint64_t *)arg);
+}
+
+bool test_wait_gone(uint64_t id)
+{
+	return test_wait(device_gone, &id, TEST_TIMEOUT_MS);
+}
+
+static bool no_devices(void *arg)
+{
+	return !test_count_devices();
+}
+
+bool test_wait_none(void)
+{
+	return test_wait(no_devices, NULL, TEST_TIMEOUT_MS);
+}
+
+int test_attr(uint64_t id, const char *name, char *value, size_t size)
+{
+	char path[128];
+	ssize_t len;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/block/blkfd%llu/%s",
+		 (unsigned long long)id, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	len = read(fd, value, size - 1);
+	if (len < 0)
+		len = -errno;
+	close(fd);
+	if (len < 0)
+		return len;
+	if (len && value[len - 1] == '\n')
+		len--;
+	value[len] = 0;
+	return len;
+}
+
+uint64_t test_attr_number(uint64_t id, const char *name)
+{
+	unsigned long long number;
+	char value[64];
+	int end = 0;
+
+	if (test_attr(id, name, value, sizeof(value)) <= 0 ||
+	    sscanf(value, "%llu%n", &number, &end) != 1 || value[end])
+		return UINT64_MAX;
+	return number;
+}
+
+void test_fd_path(int fd, char *path, size_t size)
+{
+	snprintf(path, size, "/proc/%d/fd/%d", getpid(), fd);
+}
+
+/* Backing files */
+
+static int sized(int fd, uint64_t size)
+{
+	int error;
+
+	if (fd < 0)
+		return -errno;
+	if (!ftruncate(fd, size))
+		return fd;
+	error = -errno;
+	close(fd);
+	return error;
+}
+
+int test_memfd(uint64_t size)
+{
+	return sized(memfd_create("blkfd-test", MFD_CLOEXEC), size);
+}
+
+int test_tmpfile(const char *dir, uint64_t size)
+{
+	return sized(open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), size);
+}
+
+int test_file(const char *path, uint64_t size, int flags)
+{
+	int made, fd;
+
+	unlink(path);
+	made = sized(open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600),
+		     size);
+	if (made < 0 || !flags)
+		return made;
+	fd = open(path, flags | O_CLOEXEC);
+	if (fd < 0)
+		fd = -errno;
+	close(made);
+	return fd;
+}
+
+/* Mounts */
+
+int test_private_mounts(void)
+{
+	if (unshare(CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return -errno;
+	return test_tmpfs(TEST_DIR);
+}
+
+int test_tmpfs(const char *dir)
+{
+	if (mkdir(dir, 0755) && errno != EEXIST)
+		return -errno;
+	return mount("tmpfs", dir, "tmpfs", 0, NULL) ? -errno : 0;
+}
+
+int test_mkfs(const char *fstype, const char *path)
+{
+	const char *force = strncmp(fstype, "ext", 3) ? "-f" : "-F";
+	char program[32];
+
+	snprintf(program, sizeof(program), "mkfs.%s", fstype);
+	return test_command(program, "-q", force, path);
+}
+
+int test_scratch_mount(const char *fstype, const char *options)
+{
+	char dir[64];
+	int ret;
+
+	ret = test_mkfs(fstype, TEST_DISK);
+	if (ret)
+		return ret < 0 ? ret : -EIO;
+	snprintf(dir, sizeof(dir), TEST_DIR "/%s", fstype);
+	if (mkdir(dir, 0755) && errno != EEXIST)
+		return -errno;
+	return mount(TEST_DISK, dir, fstype, 0, options) ? -errno : 0;
+}
+
+int test_drop_caches(void)
+{
+	int fd, ret;
+
+	sync();
+	fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	ret = write(fd, "3", 1) < 0 ? -errno : 0;
+	close(fd);
+	return ret;
+}
+
+bool test_has_module(const char *name)
+{
+	char silent[256];
+
+	return !test_output(silent, sizeof(silent), "modprobe", "-q", name);
+}
+
+/* Commands and processes */
+
+/* Reads to the end, keeps what fits and terminates it. */
+static void collect(int fd, char *out, size_t size)
+{
+	char rest[512];
+	size_t used = 0;
+	ssize_t got;
+
+	do {
+		bool full = used + 1 >= size;
+
+		got = full ? read(fd, rest, sizeof(rest)) :
+			     read(fd, out + used, size - 1 - used);
+		if (got > 0 && !full)
+			used += got;
+	} while (got > 0 || (got < 0 && errno == EINTR));
+	out[used] = 0;
+}
+
+static int spawn(pid_t *pid, int output, const char *const argv[])
+{
+	posix_spawn_file_actions_t actions;
+	int ret;
+
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, output, 1);
+	posix_spawn_file_actions_adddup2(&actions, output, 2);
+	ret = posix_spawnp(pid, argv[0], &actions, NULL, (char **)argv,
+			   environ);
+	posix_spawn_file_actions_destroy(&actions);
+	return -ret;
+}
+
+int test_run(char *out, size_t size, const char *const argv[])
+{
+	char own[4096];
+	int pipes[2];
+	pid_t pid;
+	int ret;
+
+	if (pipe2(pipes, O_CLOEXEC))
+		return -errno;
+	ret = spawn(&pid, pipes[1], argv);
+	close(pipes[1]);
+	if (!ret) {
+		collect(pipes[0], out ? out : own, out ? size : sizeof(own));
+		ret = test_reap(pid);
+		if (ret && !out)
+			fprintf(stderr, "# %s: status %d: %s\n", argv[0], ret, own);
+	}
+	close(pipes[0]);
+	return ret;
+}
+
+int test_reap(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) ? WEXITSTATUS(status) :
+				   128 + WTERMSIG(status);
+}
+
+/* Waiting */
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000ULL + now.tv_nsec / 1000000;
+}
+
+bool test_wait(bool (*cond)(void *arg), void *arg, unsigned int timeout_ms)
+{
+	const struct timespec pause = { .tv_nsec = POLL_NS };
+	uint64_t end = now_ms() + timeout_ms;
+
+	while (!cond(arg)) {
+		if (now_ms() > end)
+			return false;
+		nanosleep(&pause, NULL);
+	}
+	return true;
+}
+
+/* Descriptors over sockets */
+
+union fd_message {
+	struct cmsghdr header;
+	char space[CMSG_SPACE(sizeof(int))];
+};
+
+int test_send_fd(int sock, int fd)
+{
+	union fd_message control = { };
+	char byte = 0;
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+
+	control.header.cmsg_level = SOL_SOCKET;
+	control.header.cmsg_type = SCM_RIGHTS;
+	control.header.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control.header), &fd, sizeof(int));
+	return sendmsg(sock, &msg, 0) < 0 ? -errno : 0;
+}
+
+int test_recv_fd(int sock)
+{
+	union fd_message control = { };
+	char byte;
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	int fd;
+
+	if (recvmsg(sock, &msg, MSG_CMSG_CLOEXEC) < 0)
+		return -errno;
+	if (!CMSG_FIRSTHDR(&msg) || control.header.cmsg_type != SCM_RIGHTS)
+		return -ENOMSG;
+	memcpy(&fd, CMSG_DATA(&control.header), sizeof(int));
+	return fd;
+}
+
+/* Patterns */
+
+/* The finaliser of splitmix64: neighbours differ in half their bits. */
+static uint64_t word_at(uint64_t offset, uint64_t seed)
+{
+	uint64_t x = offset + (seed + 1) * 0x9e3779b97f4a7c15ULL;
+
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
+	return x ^ (x >> 31);
+}
+
+void test_fill(void *buf, size_t size, uint64_t offset, uint64_t seed)
+{
+	uint64_t *words = buf;
+
+	for (size_t i = 0; i < size / 8; i++)
+		words[i] = word_at(offset + i * 8, seed);
+}
+
+ssize_t test_compare(const void *buf, size_t size, uint64_t offset,
+		     uint64_t seed)
+{
+	const uint64_t *words = buf;
+
+	for (size_t i = 0; i < size / 8; i++)
+		if (words[i] != word_at(offset + i * 8, seed))
+			return i * 8;
+	return -1;
+}
+
+static ssize_t compare_zero(const void *buf, size_t size)
+{
+	const uint64_t *words = buf;
+
+	for (size_t i = 0; i < size / 8; i++)
+		if (words[i])
+			return i * 8;
+	return -1;
+}
+
+int test_write_pattern(int fd, uint64_t offset, uint64_t size, uint64_t seed)
+{
+	/* Aligned for descriptors that are open with O_DIRECT. */
+	alignas(4096) char buf[CHUNK];
+
+	while (size) {
+		size_t len = size < CHUNK ? size : CHUNK;
+		ssize_t done;
+
+		test_fill(buf, len, offset, seed);
+		done = pwrite(fd, buf, len, offset);
+		if (done < 0)
+			return -errno;
+		if (done != (ssize_t)len)
+			return -ENOSPC;
+		offset += len;
+		size -= len;
+	}
+	return 0;
+}
+
+static int check(int fd, uint64_t offset, uint64_t size, const uint64_t *seed)
+{
+	alignas(4096) char buf[CHUNK];
+
+	while (size) {
+		size_t len = size < CHUNK ? size : CHUNK;
+		ssize_t got = pread(fd, buf, len, offset), bad;
+
+		if (got < 0)
+			return -errno;
+		if (got != (ssize_t)len)
+			return -ENODATA;
+		bad = seed ? test_compare(buf, len, offset, *seed) :
+			     compare_zero(buf, len);
+		if (bad >= 0) {
+			fprintf(stderr, "# differs at byte %llu\n",
+				(unsigned long long)offset + bad);
+			return -EILSEQ;
+		}
+		offset += len;
+		size -= len;
+	}
+	return 0;
+}
+
+int test_check_pattern(int fd, uint64_t offset, uint64_t size, uint64_t seed)
+{
+	return check(fd, offset, size, &seed);
+}
+
+int test_check_zero(int fd, uint64_t offset, uint64_t size)
+{
+	return check(fd, offset, size, NULL);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What several test programs need: devices, backing files, mounts, commands,
+ * bounded waiting, patterns. Descriptors are close-on-exec; functions that can
+ * fail return a negative errno unless they say otherwise.
+ */
+#ifndef TESTLIB_H
+#define TESTLIB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <linux/blkfd.h>
+
+#define TEST_KIB	1024ULL
+#define TEST_MIB	(1024 * TEST_KIB)
+
+/* Where test_private_mounts() puts an empty tmpfs. */
+#define TEST_DIR	"/mnt"
+
+/* The VM's scratch disk: one test at a time has it. */
+#define TEST_DISK	"/dev/vda"
+
+/*
+ * Of a case, in seconds: emulation takes its time, on a busy machine above all.
+ * Takes effect if this header is included behind kselftest_harness.h.
+ */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	120
+
+/* Long enough for anything that is bound to happen, under emulation too. */
+#define TEST_TIMEOUT_MS	10000
+
+/* Devices, by raw ioctl. */
+
+/* BLKFD_CREATE on a /dev/blkfd opened for the call. */
+int test_create(int fd, uint32_t flags, uint64_t offset, uint64_t length,
+		uint32_t block_size);
+
+/* 0 or -errno. */
+int test_info(int fd, struct blkfd_info *info);
+
+/* The device's id; UINT64_MAX if fd is none. */
+uint64_t test_id(int fd);
+
+/* How many blkfd devices /sys/block lists. */
+int test_count_devices(void);
+
+bool test_device_listed(uint64_t id);
+
+/* Waits until /sys/block/blkfd<id> is gone. */
+bool test_wait_gone(uint64_t id);
+
+/* Waits until no blkfd device is left. */
+bool test_wait_none(void);
+
+/*
+ * Reads /sys/block/blkfd<id>/<name>, without the final newline: its length.
+ * What the device itself adds is under the name "blkfd/...".
+ */
+int test_attr(uint64_t id, const char *name, char *value, size_t size);
+
+/* The same, as a number; UINT64_MAX if it cannot be read. */
+uint64_t test_attr_number(uint64_t id, const char *name);
+
+/*
+ * "/proc/<pid>/fd/<fd>": a name by which a command that we run can open it, fd
+ * being close-on-exec.
+ */
+void test_fd_path(int fd, char *path, size_t size);
+
+/* Enough for such a path. */
+#define TEST_PATH_MAX	48
+
+/* Backing files. */
+
+int test_memfd(uint64_t size);
+
+/* A nameless file of this size, open O_RDWR, on the file system of dir. */
+int test_tmpfile(const char *dir, uint64_t size);
+
+/* A named one, made anew; flags as for open(2), O_RDWR if 0. */
+int test_file(const char *path, uint64_t size, int flags);
+
+/* Mounts. */
+
+/*
+ * Puts the calling process into a mount namespace of its own, in which nothing
+ * propagates, with an empty tmpfs at TEST_DIR. All of it goes with the process.
+ */
+int test_private_mounts(void);
+
+/*
+ * mkfs of this type on TEST_DISK, mounted at TEST_DIR "/<fstype>" (made for it).
+ * Call test_private_mounts() first. options as for mount -o, or NULL.
+ */
+int test_scratch_mount(const char *fstype, const char *options);
+
+/* Makes dir and mounts a tmpfs there. */
+int test_tmpfs(const char *dir);
+
+/* mkfs.<fstype>, quiet and forced, on path: its exit status or -errno. */
+int test_mkfs(const char *fstype, const char *path);
+
+/* sync(2), then nothing that is clean stays cached. */
+int test_drop_caches(void);
+
+/* Loads the module unless it is there: false, silently, if there is none. */
+bool test_has_module(const char *name);
+
+/* Commands and processes. */
+
+/*
+ * Runs argv[0] from PATH, stdin /dev/null, and waits. out gets what it wrote to
+ * stdout and stderr, cut at size and terminated; out may be NULL: then it
+ * is shown if the command fails. Returns the exit status, 128 + signal, or -errno.
+ */
+int test_run(char *out, size_t size, const char *const argv[]);
+
+#define test_command(...) \
+	test_run(NULL, 0, (const char *const[]){ __VA_ARGS__, NULL })
+
+#define test_output(out, size, ...) \
+	test_run(out, size, (const char *const[]){ __VA_ARGS__, NULL })
+
+/* Waits for the child: its exit status or 128 + signal. */
+int test_reap(pid_t pid);
+
+/* Waiting: polls until cond(arg) is true, false if that took too long. */
+bool test_wait(bool (*cond)(void *arg), void *arg, unsigned int timeout_ms);
+
+/* Descriptors over sockets. */
+
+int test_send_fd(int sock, int fd);
+int test_recv_fd(int sock);
+
+/*
+ * Patterns: each 8 bytes depend on the seed and on their position in the file.
+ * offset and size are multiples of 8.
+ */
+
+void test_fill(void *buf, size_t size, uint64_t offset, uint64_t seed);
+
+/* Where the first difference is, in bytes from the start of buf; -1: none. */
+ssize_t test_compare(const void *buf, size_t size, uint64_t offset,
+		     uint64_t seed);
+
+/* pwrite(2) of the pattern that belongs at offset. */
+int test_write_pattern(int fd, uint64_t offset, uint64_t size, uint64_t seed);
+
+/* 0, -errno (-ENODATA: end of file), or -EILSEQ if something else is there. */
+int test_check_pattern(int fd, uint64_t offset, uint64_t size, uint64_t seed);
+
+/* As test_check_pattern(), for bytes that must all be 0. */
+int test_check_zero(int fd, uint64_t offset, uint64_t size);
+
+#endif /* TESTLIB_H */
