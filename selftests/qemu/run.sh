@@ -17,7 +17,7 @@ usage()
 	-m MIB      memory (default: $memory)
 	-c CPUS     processors (default: $cpus)
 	-t SECONDS  time allowed from start to end, on this machine's clock (default: $limit)
-	-i          count instructions: one processor, and the same figures on any machine
+	-i          virtual time counts instructions, on one processor (MEASURE.md)
 	-s DIR      have DIR at /share, read-write
 	-n          do not load the module
 
