@@ -23,9 +23,9 @@ add_up()
 }
 
 for kernel in "$@"; do
-	options=(-t 1500 -m 3072)
+	options=(-t 2400 -m 3072)
 	if [ "$kernel" = native ]; then
-		options=(-t 1500)
+		options=(-t 2400)
 	else
 		options+=(-k "$kernel")
 	fi

@@ -46,17 +46,19 @@ static int sh(char *out, size_t size, const char *line)
 /* The command line ends with this status and has printed, among others, text. */
 #define EXPECT_RUN(status, text, line) \
 do { \
-	EXPECT_EQ(status, RUN(line)) \
-		TH_LOG("%s: %s", line, self->out); \
+	const char *run_line = line; \
+	EXPECT_EQ(status, RUN(run_line)) \
+		TH_LOG("%s: %s", run_line, self->out); \
 	EXPECT_NE(NULL, strstr(self->out, text)) \
-		TH_LOG("%s: %s", line, self->out); \
+		TH_LOG("%s: %s", run_line, self->out); \
 } while (0)
 
 /* It succeeds and has printed exactly text. */
 #define EXPECT_OUTPUT(text, line) \
 do { \
-	EXPECT_EQ(0, RUN(line)) \
-		TH_LOG("%s: %s", line, self->out); \
+	const char *run_line = line; \
+	EXPECT_EQ(0, RUN(run_line)) \
+		TH_LOG("%s: %s", run_line, self->out); \
 	EXPECT_STREQ(text, self->out); \
 } while (0)
 
@@ -73,7 +75,7 @@ TEST_F(command, exec_gives_the_device_on_descriptor_3)
 
 TEST_F(command, exec_replaces_a_descriptor_3_of_the_caller)
 {
-	EXPECT_OUTPUT("16777216\n", MAKE_FILE "exec 3</dev/null; "
+	EXPECT_OUTPUT("16777216\n", MAKE_FILE "exec 3</dev/null;\n"
 		      "blkfd exec $f -- blockdev --getsize64 /proc/self/fd/3");
 }
 
@@ -92,26 +94,26 @@ TEST_F(command, exec_keeps_descriptors_that_the_caller_passes)
 TEST_F(command, exec_works_without_standard_descriptors)
 {
 	EXPECT_OUTPUT("16777216\n", MAKE_FILE
-		      "blkfd exec $f -- bash -c "
-		      "'blockdev --getsize64 /proc/self/fd/3 >out' <&- >&- 2>&-; "
+		      "blkfd exec $f -- bash -c \\\n"
+		      "'blockdev --getsize64 /proc/self/fd/3 >out' <&- >&- 2>&-;\n"
 		      "cat out");
 }
 
 TEST_F(command, exec_replaces_braces_by_a_path_to_the_device)
 {
-	EXPECT_OUTPUT("x16777216y{ }\n", MAKE_FILE "blkfd exec $f -- "
+	EXPECT_OUTPUT("x16777216y{ }\n", MAKE_FILE "blkfd exec $f -- \\\n"
 		      "bash -c 'echo x$(blockdev --getsize64 {})y{ }'");
 }
 
 TEST_F(command, exec_replaces_every_pair_of_braces)
 {
-	EXPECT_OUTPUT("same\n", MAKE_FILE "blkfd exec $f -- bash -c "
+	EXPECT_OUTPUT("same\n", MAKE_FILE "blkfd exec $f -- bash -c \\\n"
 		      "'[ $0 = $BLKFD:$BLKFD ] && echo same' {}:{}");
 }
 
 TEST_F(command, exec_path_is_not_that_of_another_device)
 {
-	EXPECT_OUTPUT("differ\n", MAKE_FILE "blkfd exec $f -- bash -c '"
+	EXPECT_OUTPUT("differ\n", MAKE_FILE "blkfd exec $f -- bash -c '\\\n"
 		      "other=$(blkfd exec $f -- sh -c \"echo \\$BLKFD\")\n"
 		      "[ $BLKFD != $other ] && echo differ'");
 }
@@ -134,8 +136,8 @@ TEST_F(command, exec_reports_death_by_signal)
 
 TEST_F(command, exec_forwards_sigterm)
 {
-	EXPECT_EQ(9, RUN(MAKE_FILE "blkfd exec $f -- "
-			 "bash -c 'trap \"exit 9\" TERM; kill -TERM $PPID; "
+	EXPECT_EQ(9, RUN(MAKE_FILE "blkfd exec $f -- \\\n"
+			 "bash -c 'trap \"exit 9\" TERM; kill -TERM $PPID;\n"
 			 "while read -r -t 10 _ <> <(:); do :; done; exit 1'"));
 }
 
@@ -171,37 +173,37 @@ TEST_F(command, read_only_keeps_writers_out)
 
 TEST_F(command, offset_and_length_make_a_window)
 {
-	EXPECT_OUTPUT("8192\n", MAKE_FILE "blkfd exec --offset 4K --length 8K "
+	EXPECT_OUTPUT("8192\n", MAKE_FILE "blkfd exec --offset 4K --length 8K \\\n"
 		      "$f -- sh -c 'blockdev --getsize64 {}; printf abc >{}'");
 	EXPECT_OUTPUT("abc", "dd if=$f bs=1 skip=4096 count=3 status=none");
 }
 
 TEST_F(command, block_size_is_the_logical_one)
 {
-	EXPECT_OUTPUT("4096\n", MAKE_FILE "blkfd exec --block-size 4096 $f -- "
+	EXPECT_OUTPUT("4096\n", MAKE_FILE "blkfd exec --block-size 4096 $f -- \\\n"
 		      "blockdev --getss {}");
 }
 
 TEST_F(command, flags_are_those_asked_for)
 {
 	EXPECT_OUTPUT("[\"direct\",\"nodiscard\"]\n", MAKE_FILE
-		      "blkfd exec --direct --no-discard $f -- "
+		      "blkfd exec --direct --no-discard $f -- \\\n"
 		      "blkfd info --json {} | jq -c '.[0].flags'");
 }
 
 TEST_F(command, suffixes_are_powers_of_1024)
 {
 	EXPECT_OUTPUT("1024\n2048\n2048\n1000\n2097152\n",
-		      "for s in 1K 2KiB 2k 1KB 2M; do rm -f $f; "
-		      "blkfd exec --size $s --block-size 512 $f -- true "
+		      "for s in 1K 2KiB 2k 1KB 2M; do rm -f $f;\n"
+		      "blkfd exec --size $s --block-size 512 $f -- true \\\n"
 		      "2>/dev/null && stat -c %s $f || echo 1000; done");
 }
 
 TEST_F(command, sizes_that_are_no_numbers_are_refused)
 {
-	EXPECT_EQ(0, RUN("for s in '' -1 +1 ' 1' 1x 1KK 1.5G 0x10 K 1Ki; do "
-			 "blkfd exec --size \"$s\" $f -- true; "
-			 "[ $? = 2 ] && [ ! -e $f ] || "
+	EXPECT_EQ(0, RUN("for s in '' -1 +1 ' 1' 1x 1KK 1.5G 0x10 K 1Ki; do\n"
+			 "blkfd exec --size \"$s\" $f -- true;\n"
+			 "[ $? = 2 ] && [ ! -e $f ] ||\n"
 			 "{ echo \"taken: $s\"; exit 1; }; done"))
 		TH_LOG("%s", self->out);
 }
@@ -217,13 +219,13 @@ TEST_F(command, sizes_that_overflow_are_refused)
 
 TEST_F(command, size_creates_the_file_with_the_umask)
 {
-	EXPECT_OUTPUT("1048576 640\n", "umask 026; blkfd exec --size 1M $f -- "
+	EXPECT_OUTPUT("1048576 640\n", "umask 026; blkfd exec --size 1M $f -- \\\n"
 		      "stat -c '%s %a' $f");
 }
 
 TEST_F(command, size_extends_the_file)
 {
-	EXPECT_OUTPUT("33554432\n", MAKE_FILE "blkfd exec --size 32M $f -- "
+	EXPECT_OUTPUT("33554432\n", MAKE_FILE "blkfd exec --size 32M $f -- \\\n"
 		      "blockdev --getsize64 {}");
 }
 
@@ -269,53 +271,53 @@ TEST_F(command, refusals_say_what_is_wrong)
 
 TEST_F(command, mount_finds_the_file_system)
 {
-	EXPECT_OUTPUT("ext4\n", MAKE_EXT4 "blkfd mount $f $d; "
+	EXPECT_OUTPUT("ext4\n", MAKE_EXT4 "blkfd mount $f $d;\n"
 		      "findmnt -no FSTYPE $d; umount $d");
 }
 
 TEST_F(command, mount_leaves_the_data_in_the_file)
 {
-	EXPECT_OUTPUT("hello\n", MAKE_EXT4 "blkfd mount $f $d; "
-		      "echo hello >$d/greeting; umount $d; "
+	EXPECT_OUTPUT("hello\n", MAKE_EXT4 "blkfd mount $f $d;\n"
+		      "echo hello >$d/greeting; umount $d;\n"
 		      "blkfd mount $f $d; cat $d/greeting; umount $d");
 	EXPECT_EQ(0, RUN("e2fsck -fn $f"));
 }
 
 TEST_F(command, mount_leaves_no_process_and_no_node)
 {
-	EXPECT_OUTPUT("", MAKE_EXT4 "blkfd mount $f $d; "
-		      "pgrep -x blkfd; ls /dev | grep blkfd. ; "
+	EXPECT_OUTPUT("", MAKE_EXT4 "blkfd mount $f $d;\n"
+		      "pgrep -x blkfd; ls /dev | grep blkfd. ;\n"
 		      "grep blkfd /run/mount/utab 2>/dev/null; umount $d");
 }
 
 TEST_F(command, mount_source_names_no_other_device)
 {
-	EXPECT_OUTPUT("", MAKE_EXT4 "blkfd mount $f $d; "
+	EXPECT_OUTPUT("", MAKE_EXT4 "blkfd mount $f $d;\n"
 		      "ls $(findmnt -no SOURCE $d) 2>/dev/null; umount $d");
 }
 
 TEST_F(command, mount_takes_attributes_and_options)
 {
 	EXPECT_OUTPUT("ok\n", MAKE_EXT4
-		      "blkfd mount -o nosuid,nodev,noatime,data=journal $f $d; "
-		      "o=,$(findmnt -no OPTIONS $d),; umount $d; "
-		      "for w in nosuid nodev noatime data=journal; do "
+		      "blkfd mount -o nosuid,nodev,noatime,data=journal $f $d;\n"
+		      "o=,$(findmnt -no OPTIONS $d),; umount $d;\n"
+		      "for w in nosuid nodev noatime data=journal; do\n"
 		      "[[ $o = *,$w,* ]] || echo \"no $w in $o\"; done; echo ok");
 }
 
 TEST_F(command, mount_read_only_is_so_in_device_and_mount)
 {
 	EXPECT_OUTPUT("[\"rdonly\",\"nodiscard\"]\n", MAKE_EXT4
-		      "for o in --read-only '-o ro' '-o read-only'; do "
-		      "blkfd mount $o $f $d; ! touch $d/x 2>/dev/null || "
-		      "echo written; blkfd list --json >list; umount $d; done; "
+		      "for o in --read-only '-o ro' '-o read-only'; do\n"
+		      "blkfd mount $o $f $d; ! touch $d/x 2>/dev/null ||\n"
+		      "echo written; blkfd list --json >list; umount $d; done;\n"
 		      "jq -c '.[0].flags' list");
 }
 
 TEST_F(command, mount_takes_a_window)
 {
-	EXPECT_OUTPUT("ext4\n", "blkfd exec --size 32M --offset 16M $f -- "
-		      "mkfs.ext4 -q {}; blkfd mount --offset 16M $f $d; "
+	EXPECT_OUTPUT("ext4\n", "blkfd exec --size 32M --offset 16M $f -- \\\n"
+		      "mkfs.ext4 -q {}; blkfd mount --offset 16M $f $d;\n"
 		      "findmnt -no FSTYPE $d; umount $d");
 }
 
@@ -335,8 +337,8 @@ TEST_F(command, mount_of_no_file_system_fails)
 TEST_F(command, mount_does_not_choose_between_two_file_systems)
 {
 	EXPECT_RUN(1, "several file systems", MAKE_EXT4
-		   "mkfs.vfat -C x 8192 >/dev/null; "
-		   "dd if=x of=$f conv=notrunc bs=512 count=1 status=none; "
+		   "mkfs.vfat -C x 8192 >/dev/null;\n"
+		   "dd if=x of=$f conv=notrunc bs=512 count=1 status=none;\n"
 		   "blkfd mount $f $d");
 }
 
@@ -350,14 +352,14 @@ TEST_F(command, mount_at_no_directory_leaves_the_file_alone)
 
 TEST_F(command, mount_helper_mounts_and_umount_cleans_up)
 {
-	EXPECT_OUTPUT("ext4\n", MAKE_EXT4 "mount -t blkfd -o fstype=ext4 $f $d; "
+	EXPECT_OUTPUT("ext4\n", MAKE_EXT4 "mount -t blkfd -o fstype=ext4 $f $d;\n"
 		      "findmnt -no FSTYPE $d; umount $d");
 	EXPECT_EQ(true, test_wait_none());
 }
 
 TEST_F(command, mount_helper_finds_the_file_system)
 {
-	EXPECT_OUTPUT("ext4\n", MAKE_EXT4 "mount -t blkfd $f $d; "
+	EXPECT_OUTPUT("ext4\n", MAKE_EXT4 "mount -t blkfd $f $d;\n"
 		      "findmnt -no FSTYPE $d; umount $d");
 }
 
@@ -369,19 +371,19 @@ TEST_F(command, mount_helper_takes_the_type_as_subtype)
 TEST_F(command, mount_helper_takes_device_options)
 {
 	EXPECT_OUTPUT("[16777216,16777216,4096,[\"nodiscard\"]]\n",
-		      "blkfd exec --size 32M --offset 16M $f -- "
-		      "mkfs.ext4 -q -b 4096 {}; "
-		      "mount -t blkfd -o no-discard,blkfd.offset=16M,length=16M,"
-		      "block-size=4K $f $d; "
-		      "blkfd list --json | jq -c "
-		      "'.[0] | [.offset, .length, .block_size, .flags]'; "
+		      "blkfd exec --size 32M --offset 16M $f -- \\\n"
+		      "mkfs.ext4 -q -b 4096 {};\n"
+		      "mount -t blkfd -o no-discard,blkfd.offset=16M,length=16M,\\\n"
+		      "block-size=4K $f $d;\n"
+		      "blkfd list --json | jq -c \\\n"
+		      "'.[0] | [.offset, .length, .block_size, .flags]';\n"
 		      "umount $d");
 }
 
 TEST_F(command, mount_helper_takes_offset_without_mount)
 {
-	EXPECT_OUTPUT("ext4\n", "blkfd exec --size 32M --offset 16M $f -- "
-		      "mkfs.ext4 -q {}; mount.blkfd $f $d -o offset=16M; "
+	EXPECT_OUTPUT("ext4\n", "blkfd exec --size 32M --offset 16M $f -- \\\n"
+		      "mkfs.ext4 -q {}; mount.blkfd $f $d -o offset=16M;\n"
 		      "findmnt -no FSTYPE $d; umount $d");
 }
 
@@ -393,14 +395,14 @@ TEST_F(command, mount_helper_refuses_loop_devices)
 
 TEST_F(command, mount_helper_ignores_what_is_for_mount)
 {
-	EXPECT_OUTPUT("ext4\n", MAKE_EXT4 "mount.blkfd $f $d -o "
-		      "rw,defaults,noauto,nofail,_netdev,x-a.b=c,comment=d; "
+	EXPECT_OUTPUT("ext4\n", MAKE_EXT4 "mount.blkfd $f $d -o \\\n"
+		      "rw,defaults,noauto,nofail,_netdev,x-a.b=c,comment=d;\n"
 		      "findmnt -no FSTYPE $d; umount $d");
 }
 
 TEST_F(command, mount_helper_mounts_nothing_if_faking)
 {
-	EXPECT_EQ(0, RUN(MAKE_EXT4 "mount -f -t blkfd $f $d && "
+	EXPECT_EQ(0, RUN(MAKE_EXT4 "mount -f -t blkfd $f $d &&\n"
 			 "! mountpoint -q $d"));
 }
 
@@ -414,18 +416,18 @@ TEST_F(command, mount_helper_reports_as_mount_documents)
 
 TEST_F(command, mount_helper_makes_ro_of_device_and_mount)
 {
-	EXPECT_OUTPUT("rdonly\n", MAKE_EXT4 "mount -t blkfd -o ro $f $d; "
-		      "! touch $d/x 2>/dev/null && blkfd list --json | "
+	EXPECT_OUTPUT("rdonly\n", MAKE_EXT4 "mount -t blkfd -o ro $f $d;\n"
+		      "! touch $d/x 2>/dev/null && blkfd list --json |\n"
 		      "jq -r '.[0].flags[0]'; umount $d");
 }
 
 TEST_F(command, mount_helper_mounts_in_the_namespace_named)
 {
-	EXPECT_EQ(0, RUN(MAKE_EXT4 "coproc unshare -m sh -c "
-			 "'echo $$; read -r _; grep -c \" '$d' ext4\" "
-			 "/proc/self/mounts'; read -r pid <&${COPROC[0]}; "
-			 "mount.blkfd -N $pid $f $d; ! mountpoint -q $d; here=$?; "
-			 "echo >&${COPROC[1]}; read -r there <&${COPROC[0]}; "
+	EXPECT_EQ(0, RUN(MAKE_EXT4 "coproc unshare -m sh -c \\\n"
+			 "'echo $$; read -r _; grep -c \" '$d' ext4\" \\\n"
+			 "/proc/self/mounts'; read -r pid <&${COPROC[0]};\n"
+			 "mount.blkfd -N $pid $f $d; ! mountpoint -q $d; here=$?;\n"
+			 "echo >&${COPROC[1]}; read -r there <&${COPROC[0]};\n"
 			 "[ $here.$there = 0.1 ]"))
 		TH_LOG("%s", self->out);
 }
@@ -435,15 +437,15 @@ TEST_F(command, mount_helper_mounts_in_the_namespace_named)
 TEST_F(command, list_shows_devices_and_mounts)
 {
 	EXPECT_OUTPUT("[\"" FILE_PATH "\",[\"" DIR_PATH "\"]]\n", MAKE_EXT4
-		      "blkfd mount $f $d; blkfd list --json | "
+		      "blkfd mount $f $d; blkfd list --json |\n"
 		      "jq -c '.[0] | [.backing_file, .mounts]'; umount $d");
 }
 
 TEST_F(command, list_finds_where_btrfs_is_mounted)
 {
 	EXPECT_OUTPUT("[\"" DIR_PATH "\"]\n",
-		      "blkfd exec --size 200M $f -- mkfs.btrfs -q {} "
-		      "2>/dev/null; blkfd mount $f $d; "
+		      "blkfd exec --size 200M $f -- mkfs.btrfs -q {} \\\n"
+		      "2>/dev/null; blkfd mount $f $d;\n"
 		      "blkfd list --json | jq -c '.[0].mounts'; umount $d");
 }
 
@@ -455,45 +457,47 @@ TEST_F(command, list_of_no_devices_is_an_empty_array)
 
 TEST_F(command, list_is_ascending_by_id)
 {
-	EXPECT_OUTPUT("true\n", MAKE_FILE "for i in 1 2 3 4 5 6 7 8 9 10 11; do "
-		      "blkfd exec $f -- true; done; "
-		      "blkfd exec $f -- blkfd exec $f -- blkfd list --json | "
+	EXPECT_OUTPUT("true\n", MAKE_FILE "for i in 1 2 3 4 5 6 7 8 9 10 11; do\n"
+		      "blkfd exec $f -- true; done;\n"
+		      "blkfd exec $f -- blkfd exec $f -- blkfd list --json |\n"
 		      "jq -c '[.[].id] | . == sort and length == 2'");
 }
 
 TEST_F(command, list_survives_devices_that_vanish)
 {
-	EXPECT_EQ(0, RUN(MAKE_FILE "(for i in $(seq 10); do "
-			 "blkfd exec $f -- true; done) & "
-			 "while kill -0 $! 2>/dev/null; do "
-			 "blkfd list --json | jq -e . >/dev/null || exit 1; "
+	EXPECT_EQ(0, RUN(MAKE_FILE "(for i in $(seq 10); do\n"
+			 "blkfd exec $f -- true; done) & \\\n"
+			 "while kill -0 $! 2>/dev/null; do\n"
+			 "blkfd list --json | jq -e . >/dev/null || exit 1;\n"
 			 "done"))
 		TH_LOG("%s", self->out);
 }
 
 TEST_F(command, info_by_path_and_by_name_agree)
 {
-	EXPECT_OUTPUT("true\n", MAKE_FILE "blkfd exec $f -- bash -c '"
-		      "n=$(blkfd info --json {} | jq .[0].id); "
-		      "blkfd info --json {} blkfd$n $n | jq -c "
+	EXPECT_OUTPUT("true\n", MAKE_FILE "blkfd exec $f -- bash -c '\\\n"
+		      "n=$(blkfd info --json {} | jq .[0].id);\n"
+		      "blkfd info --json {} blkfd$n $n | jq -c \\\n"
 		      "\"map(del(.creator_pid)) | unique | length == 1\"'");
 }
 
 TEST_F(command, info_keys_are_the_fields_of_the_interface)
 {
-	EXPECT_OUTPUT("backing_file backing_ino backing_major backing_minor "
-		      "block_size creator_pid creator_uid dev_major dev_minor "
-		      "discards diskseq errors flags flushes id length mounts "
-		      "offset read_bytes reads write_bytes writes\n", MAKE_FILE
-		      "blkfd exec $f -- blkfd info --json {} | "
-		      "jq -r '.[0] | keys | join(\" \")'");
+	EXPECT_OUTPUT("backing_file\nbacking_ino\nbacking_major\n"
+		      "backing_minor\nblock_size\ncreator_pid\n"
+		      "creator_uid\ndev_major\ndev_minor\ndiscards\n"
+		      "diskseq\nerrors\nflags\nflushes\nid\nlength\n"
+		      "mounts\noffset\nread_bytes\nreads\nwrite_bytes\n"
+		      "writes\n", MAKE_FILE
+		      "blkfd exec $f -- blkfd info --json {} |\n"
+		      "jq -r '.[0] | keys[]'");
 }
 
 TEST_F(command, info_counts_what_was_written)
 {
-	EXPECT_OUTPUT("1048576\n", MAKE_FILE "blkfd exec $f -- sh -c "
-		      "'dd if=/dev/zero of={} bs=1M count=1 oflag=direct "
-		      "status=none; blkfd info --json {}' | "
+	EXPECT_OUTPUT("1048576\n", MAKE_FILE "blkfd exec $f -- sh -c \\\n"
+		      "'dd if=/dev/zero of={} bs=1M count=1 oflag=direct \\\n"
+		      "status=none; blkfd info --json {}' |\n"
 		      "jq '.[0].write_bytes'");
 }
 
@@ -506,10 +510,10 @@ TEST_F(command, info_of_something_else_fails)
 
 TEST_F(command, json_survives_any_file_name)
 {
-	EXPECT_OUTPUT("ok\n", "n=$'a\"b\\\\c\\nd\\t\\xff\\xc3\\xa9\\xc3'; "
-		      "blkfd exec --size 1M \"$n\" -- blkfd info --json {} >out; "
-		      "jq -e '.[0].backing_file | contains(\"a\\\"b\")' out "
-		      ">/dev/null && iconv -f UTF-8 -t UTF-8 out >/dev/null && "
+	EXPECT_OUTPUT("ok\n", "n=$'a\"b\\\\c\\nd\\t\\xff\\xc3\\xa9\\xc3';\n"
+		      "blkfd exec --size 1M \"$n\" -- blkfd info --json {} >out;\n"
+		      "jq -e '.[0].backing_file | contains(\"a\\\"b\")' out \\\n"
+		      ">/dev/null && iconv -f UTF-8 -t UTF-8 out >/dev/null &&\n"
 		      "grep -q 'udcff' out && echo ok");
 }
 
@@ -536,8 +540,8 @@ TEST_F(command, a_full_stdout_is_an_error)
 
 TEST_F(command, without_the_module_one_line_says_so)
 {
-	EXPECT_OUTPUT("1\n", MAKE_FILE "unshare -m sh -c '"
-		      "mount -t tmpfs none /dev; : >/dev/null; "
+	EXPECT_OUTPUT("1\n", MAKE_FILE "unshare -m sh -c '\\\n"
+		      "mount -t tmpfs none /dev; : >/dev/null;\n"
 		      "blkfd exec $f -- true 2>&1 | grep -c modprobe'");
 }
 

