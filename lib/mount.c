@@ -201,14 +201,18 @@ static void read_messages(int fs_fd, char *message, size_t size)
 
 /*
  * Kernels that do not take a descriptor say EINVAL, file systems of the old kind
- * EOPNOTSUPP. Returns a descriptor that must stay open until the superblock is
- * there, -1 if there is none, or a negative errno.
+ * EOPNOTSUPP. *by_fd: whether to try it; then, whether it was taken. Returns a
+ * descriptor that must stay open until the superblock is there, -1 if there is
+ * none, or a negative errno.
  */
-static int set_source(int fs_fd, int fd, int *keep)
+static int set_source(int fs_fd, int fd, bool *by_fd, int *keep)
 {
-	int ret = configure(fs_fd, FSCONFIG_SET_FD, "source", NULL, fd);
+	int ret = -EINVAL;
 
 	*keep = -1;
+	if (*by_fd)
+		ret = configure(fs_fd, FSCONFIG_SET_FD, "source", NULL, fd);
+	*by_fd = !ret;
 	if (ret != -EINVAL && ret != -EOPNOTSUPP)
 		return ret;
 	read_messages(fs_fd, NULL, 0);
@@ -220,19 +224,39 @@ static int set_source(int fs_fd, int fd, int *keep)
 }
 
 static int mount_context(int fs_fd, int fd, char *options,
-			 unsigned int attr_flags)
+			 unsigned int attr_flags, bool *by_fd)
 {
 	int keep, ret;
 
+	ret = set_source(fs_fd, fd, by_fd, &keep);
+	if (ret < 0)
+		return ret;
 	ret = set_options(fs_fd, options, &attr_flags);
-	if (ret < 0)
-		return ret;
-	ret = set_source(fs_fd, fd, &keep);
-	if (ret < 0)
-		return ret;
-	ret = mount_detached(fs_fd, attr_flags);
+	if (!ret)
+		ret = mount_detached(fs_fd, attr_flags);
 	if (keep >= 0)
 		close(keep);
+	return ret;
+}
+
+static int mount_once(int fd, const char *fstype, const char *options,
+		      unsigned int attr_flags, bool *by_fd,
+		      char *message, size_t size)
+{
+	char *copy = strdup(options ? options : "");
+	int fs_fd, ret;
+
+	if (!copy)
+		return -ENOMEM;
+	fs_fd = fsopen(fstype, FSOPEN_CLOEXEC);
+	ret = fs_fd < 0 ? -errno : mount_context(fs_fd, fd, copy, attr_flags,
+						 by_fd);
+	free(copy);
+	if (fs_fd < 0)
+		return ret;
+	if (ret < 0)
+		read_messages(fs_fd, message, size);
+	close(fs_fd);
 	return ret;
 }
 
@@ -255,25 +279,22 @@ BLKFD_PUBLIC
 int blkfd_fsmount_message(int fd, const char *fstype, const char *options,
 			  unsigned int attr_flags, char *message, size_t size)
 {
-	char *copy;
-	int fs_fd, ret;
+	bool by_fd = true;
+	int ret;
 
 	if (size)
 		*message = 0;
 	ret = check_mount(fd, attr_flags);
 	if (ret < 0)
 		return ret;
-	copy = strdup(options ? options : "");
-	if (!copy)
-		return -ENOMEM;
-	fs_fd = fsopen(fstype, FSOPEN_CLOEXEC);
-	ret = fs_fd < 0 ? -errno : mount_context(fs_fd, fd, copy, attr_flags);
-	free(copy);
-	if (fs_fd < 0)
-		return ret;
-	if (ret < 0)
-		read_messages(fs_fd, message, size);
-	close(fs_fd);
+	ret = mount_once(fd, fstype, options, attr_flags, &by_fd, message,
+			 size);
+	/* erofs takes any descriptor, and later only a regular file's. */
+	if (ret == -EINVAL && by_fd) {
+		by_fd = false;
+		ret = mount_once(fd, fstype, options, attr_flags, &by_fd,
+				 message, size);
+	}
 	return ret;
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Every block file system that the kernel has and Debian can make: made on a
- * device, mounted by both interfaces, filled, and read back after a remount.
+ * device, mounted by both interfaces and by the library, filled, and read back
+ * after a remount.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <libblkfd.h>
 
 #include "kselftest_harness.h"
 #include "testlib.h"
@@ -137,7 +139,7 @@ static int for_samples_at(const char *path, const struct limits *limits,
 	return ret;
 }
 
-/* Both ways to mount */
+/* The ways to mount */
 
 static void self_path(int fd, char *path, size_t size)
 {
@@ -192,6 +194,12 @@ static int mount_new(int dev, const char *fstype, bool read_only)
 		ret = -errno;
 	close(fd);
 	return ret;
+}
+
+static int mount_library(int dev, const char *fstype, bool read_only)
+{
+	return blkfd_mount(dev, fstype, NULL, read_only ? MOUNT_ATTR_RDONLY : 0,
+			   TARGET, NULL, 0);
 }
 
 /* Runs the arguments with these appended, up to the first NULL. */
@@ -359,6 +367,11 @@ TEST_F(mount, files_by_fsconfig_are_read_back)
 	expect_read_back(_metadata, self, variant, mount_new);
 }
 
+TEST_F(mount, files_by_the_library_are_read_back)
+{
+	expect_read_back(_metadata, self, variant, mount_library);
+}
+
 /* File systems that are made whole */
 
 FIXTURE(mount_image) {
@@ -440,6 +453,12 @@ TEST_F(mount_image, files_by_fsconfig_are_read)
 {
 	expect_image(_metadata, self,
 		     mount_new(self->dev, variant->fstype, true));
+}
+
+TEST_F(mount_image, files_by_the_library_are_read)
+{
+	expect_image(_metadata, self,
+		     mount_library(self->dev, variant->fstype, true));
 }
 
 /* Read-only devices, and mounts that outlive descriptors */
