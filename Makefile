@@ -12,16 +12,22 @@ MAKEFLAGS += --no-print-directory
 RUN := selftests/qemu/run.sh
 KERNELS := 6.12 7.3
 
+# m, or empty: no blkfd_mountfd.ko, as for a kernel that cannot be patched.
+MOUNTFD ?= $(shell cd $(KDIR)/include/config 2>/dev/null && \
+	grep -qx CONFIG_LIVEPATCH=y auto.conf && \
+	grep -qx CONFIG_KPROBES=y auto.conf && \
+	grep -qx CONFIG_X86_64=y auto.conf && echo m)
+
 # Headers come without pahole, which nothing here needs.
 KBUILD = $(MAKE) -C $(KDIR) M=$(CURDIR)/kernel CONFIG_BLK_DEV_FD=m \
-	CONFIG_DEBUG_INFO_BTF_MODULES= \
+	CONFIG_BLK_DEV_FD_MOUNTFD=$(MOUNTFD) CONFIG_DEBUG_INFO_BTF_MODULES= \
 	$(if $(DESTDIR),INSTALL_MOD_PATH=$(abspath $(DESTDIR)))
 
 help:
 	@echo 'make demo           install what is needed, then build an image in a VM'
 	@echo 'make check          install what is needed, then all tests on both kernels'
 	@echo 'make all            module, library, command, examples and tests'
-	@echo 'make modules        blkfd.ko for the running kernel, or for KDIR=headers'
+	@echo 'make modules        for the running kernel, or for KDIR=headers'
 	@echo 'make lib            libblkfd, shared and static'
 	@echo 'make tools          blkfd and mount.blkfd'
 	@echo 'make examples       the example image builders'
@@ -32,6 +38,7 @@ help:
 	@echo 'make clean          removes what was built in the tree'
 	@echo
 	@echo 'Settings: PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) KDIR= V=1'
+	@echo 'MOUNTFD=: without blkfd_mountfd.ko, see docs/mountfd.md'
 	@echo 'NATIVE=1: demo and check use this machine and its kernel, no VM'
 
 all: modules lib tools examples selftests
@@ -69,11 +76,13 @@ uninstall:
 	$(MAKE) -C lib uninstall
 	$(MAKE) -C tools uninstall
 	$(MAKE) -C man uninstall
-	rm -f $(DESTDIR)/lib/modules/*/updates/blkfd.ko*
+	rm -f $(DESTDIR)/lib/modules/*/updates/blkfd.ko* \
+		$(DESTDIR)/lib/modules/*/updates/mountfd/blkfd_mountfd.ko*
 
 clean:
 	for dir in lib tools examples selftests; do $(MAKE) -C $$dir clean; done
-	cd kernel && rm -f *.o *.ko *.mod *.mod.c .*.cmd .*.o Module.symvers modules.order
+	cd kernel && rm -f $(foreach dir,. mountfd,$(addprefix $(dir)/,*.o *.ko *.mod \
+		*.mod.c .*.cmd .*.o modules.order)) Module.symvers
 
 .PHONY: help all modules lib tools examples selftests demo check check-style \
 	install uninstall clean

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Every block file system that the kernel has and Debian can make: made on a
- * device, mounted by both interfaces and by the library, filled, and read back
- * after a remount.
+ * device, mounted in every way, filled, and read back after a remount.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -155,12 +154,25 @@ static int mount_old(int dev, const char *fstype, bool read_only)
 	       -errno : 0;
 }
 
-static int configure(int context, int dev, bool read_only)
+/* Which source a context is given. */
+typedef int (*source_fn)(int context, int dev);
+
+static int source_path(int context, int dev)
 {
 	char source[32];
 
 	self_path(dev, source, sizeof(source));
-	if (fsconfig(context, FSCONFIG_SET_STRING, "source", source, 0) ||
+	return fsconfig(context, FSCONFIG_SET_STRING, "source", source, 0);
+}
+
+static int source_fd(int context, int dev)
+{
+	return fsconfig(context, FSCONFIG_SET_FD, "source", NULL, dev);
+}
+
+static int configure(int context, int dev, bool read_only, source_fn source)
+{
+	if (source(context, dev) ||
 	    (read_only && fsconfig(context, FSCONFIG_SET_FLAG, "ro", NULL, 0)) ||
 	    fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
 		return -errno;
@@ -168,13 +180,14 @@ static int configure(int context, int dev, bool read_only)
 }
 
 /* A mount that is attached nowhere. */
-static int mount_detached(int dev, const char *fstype, bool read_only)
+static int mount_detached(int dev, const char *fstype, bool read_only,
+			  source_fn source)
 {
 	int context = fsopen(fstype, FSOPEN_CLOEXEC), ret;
 
 	if (context < 0)
 		return -errno;
-	ret = configure(context, dev, read_only);
+	ret = configure(context, dev, read_only, source);
 	if (!ret) {
 		ret = fsmount(context, FSMOUNT_CLOEXEC, 0);
 		if (ret < 0)
@@ -184,9 +197,10 @@ static int mount_detached(int dev, const char *fstype, bool read_only)
 	return ret;
 }
 
-static int mount_new(int dev, const char *fstype, bool read_only)
+static int mount_attached(int dev, const char *fstype, bool read_only,
+			  source_fn source)
 {
-	int fd = mount_detached(dev, fstype, read_only), ret = 0;
+	int fd = mount_detached(dev, fstype, read_only, source), ret = 0;
 
 	if (fd < 0)
 		return fd;
@@ -194,6 +208,16 @@ static int mount_new(int dev, const char *fstype, bool read_only)
 		ret = -errno;
 	close(fd);
 	return ret;
+}
+
+static int mount_new(int dev, const char *fstype, bool read_only)
+{
+	return mount_attached(dev, fstype, read_only, source_path);
+}
+
+static int mount_fd(int dev, const char *fstype, bool read_only)
+{
+	return mount_attached(dev, fstype, read_only, source_fd);
 }
 
 static int mount_library(int dev, const char *fstype, bool read_only)
@@ -372,6 +396,13 @@ TEST_F(mount, files_by_the_library_are_read_back)
 	expect_read_back(_metadata, self, variant, mount_library);
 }
 
+TEST_F(mount, files_by_descriptor_are_read_back)
+{
+	ASSERT_EQ(0, test_livepatch_load(TEST_MOUNTFD_PATH, ""));
+	expect_read_back(_metadata, self, variant, mount_fd);
+	EXPECT_EQ(0, test_livepatch_unload(TEST_MOUNTFD));
+}
+
 /* File systems that are made whole */
 
 FIXTURE(mount_image) {
@@ -461,6 +492,14 @@ TEST_F(mount_image, files_by_the_library_are_read)
 		     mount_library(self->dev, variant->fstype, true));
 }
 
+TEST_F(mount_image, files_by_descriptor_are_read)
+{
+	ASSERT_EQ(0, test_livepatch_load(TEST_MOUNTFD_PATH, ""));
+	expect_image(_metadata, self,
+		     mount_fd(self->dev, variant->fstype, true));
+	EXPECT_EQ(0, test_livepatch_unload(TEST_MOUNTFD));
+}
+
 /* Read-only devices, and mounts that outlive descriptors */
 
 FIXTURE(mount_life) {
@@ -505,7 +544,8 @@ FIXTURE_TEARDOWN(mount_life)
 
 TEST_F(mount_life, detached_mount_takes_the_device_along)
 {
-	int dir = mount_detached(self->dev, variant->fstype, false);
+	int dir = mount_detached(self->dev, variant->fstype, false,
+				 source_path);
 
 	ASSERT_LE(0, dir);
 	ASSERT_EQ(0, close(self->dev));
@@ -531,7 +571,8 @@ TEST_F(mount_life, killed_holder_of_a_detached_mount_leaves_nothing)
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
-		dir = mount_detached(self->dev, variant->fstype, false);
+		dir = mount_detached(self->dev, variant->fstype, false,
+				     source_path);
 		byte = dir < 0 || for_samples(dir, &no_limits, write_sample);
 		_exit(write(pipes[1], &byte, 1) == 1 && pause());
 	}

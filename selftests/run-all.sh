@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 # Cheap and basic ones first; programs not named here come last.
-order=(ioctl identity visibility life resize library io command mount stacking mkimage)
+order=(ioctl identity visibility life resize library io command mount mountfd stacking mkimage)
 limit=900
 
 log=$(mktemp)

@@ -16,6 +16,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -245,6 +246,177 @@ bool test_has_module(const char *name)
 	char silent[256];
 
 	return !test_output(silent, sizeof(silent), "modprobe", "-q", name);
+}
+
+/* The top of the tree that this program was built in. */
+static int top_path(const char *path, char *full, size_t size)
+{
+	ssize_t length = readlink("/proc/self/exe", full, size - 1);
+
+	if (length < 0)
+		return -errno;
+	full[length] = 0;
+	for (int up = 0; up < 2; up++)
+		*strrchr(full, '/') = 0;
+	length = strlen(full);
+	return (size_t)snprintf(full + length, size - length, "/%s", path) <
+	       size - length ? 0 : -ENAMETOOLONG;
+}
+
+/* QEMU without KVM says so by the name of its processor. */
+static bool is_emulated(void)
+{
+	char out[8192];
+
+	return !test_output(out, sizeof(out), "grep", "-m1", "model name",
+			    "/proc/cpuinfo") && strstr(out, "QEMU Virtual CPU");
+}
+
+/*
+ * Livepatch changes code that runs on all processors, __schedule() among it on
+ * 7.3, and relies on what QEMU's emulation of several does not keep: one of them
+ * may run into the breakpoint of an instruction that is no longer being changed
+ * (Oops: int3). There, one processor has to do.
+ */
+static void set_other_processors(bool online)
+{
+	char path[64];
+	int fd;
+
+	if (!is_emulated())
+		return;
+	for (int cpu = 1; ; cpu++) {
+		snprintf(path, sizeof(path),
+			 "/sys/devices/system/cpu/cpu%d/online", cpu);
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd < 0)
+			return;
+		if (write(fd, online ? "1" : "0", 1) < 0)
+			fprintf(stderr, "# %s: %s\n", path, strerror(errno));
+		close(fd);
+	}
+}
+
+static int livepatch_attr(const char *name, const char *attr, int flags)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/kernel/livepatch/%s/%s", name, attr);
+	fd = open(path, flags | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static bool livepatch_is(const char *name, const char *attr)
+{
+	int fd = livepatch_attr(name, attr, O_RDONLY);
+	char value = '0';
+
+	if (fd < 0)
+		return false;
+	if (read(fd, &value, 1) != 1)
+		value = '0';
+	close(fd);
+	return value != '0';
+}
+
+bool test_livepatch_in_transition(const char *name)
+{
+	return livepatch_is(name, "transition");
+}
+
+static bool livepatch_settled(void *arg)
+{
+	return !test_livepatch_in_transition(arg);
+}
+
+static int livepatch_settle(const char *name)
+{
+	/* The kernel itself looks again once a second only. */
+	return test_wait(livepatch_settled, (void *)name,
+			 6 * TEST_TIMEOUT_MS) ? 0 : -ETIMEDOUT;
+}
+
+int test_livepatch_load(const char *path, const char *parameters)
+{
+	const char *slash = strrchr(path, '/');
+	char full[512], name[64];
+	int fd, ret;
+
+	ret = top_path(path, full, sizeof(full));
+	if (ret)
+		return ret;
+	fd = open(full, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	set_other_processors(false);
+	ret = syscall(SYS_finit_module, fd, parameters, 0) ? -errno : 0;
+	close(fd);
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(slash + 1, "."),
+		 slash + 1);
+	return ret ?: livepatch_settle(name);
+}
+
+int test_livepatch_begin_disable(const char *name)
+{
+	int fd = livepatch_attr(name, "enabled", O_WRONLY), ret;
+
+	if (fd < 0)
+		return fd;
+	set_other_processors(false);
+	ret = write(fd, "0", 1) == 1 ? 0 : -errno;
+	close(fd);
+	return ret;
+}
+
+int test_livepatch_disable(const char *name)
+{
+	int ret = 0;
+
+	if (livepatch_is(name, "enabled"))
+		ret = test_livepatch_begin_disable(name);
+	return ret ?: livepatch_settle(name);
+}
+
+static bool module_removed(void *arg)
+{
+	if (!syscall(SYS_delete_module, arg, O_NONBLOCK))
+		errno = 0;
+	return errno != EAGAIN;
+}
+
+/* The patch lets go of its module a moment after it has left /sys. */
+int test_livepatch_unload(const char *name)
+{
+	int ret = test_livepatch_disable(name);
+
+	if (!ret)
+		ret = test_wait(module_removed, (void *)name, TEST_TIMEOUT_MS) ?
+		      -errno : -EBUSY;
+	set_other_processors(true);
+	return ret;
+}
+
+int test_mount_source(const char *target, char *source, size_t size)
+{
+	FILE *file = fopen("/proc/self/mountinfo", "re");
+	char line[1024], place[256], seen[256];
+	const char *dash;
+	int ret = -ENOENT;
+
+	while (file && fgets(line, sizeof(line), file)) {
+		dash = strstr(line, " - ");
+		if (!dash ||
+		    sscanf(line, "%*s %*s %*s %*s %255s", place) != 1 ||
+		    sscanf(dash, " - %*s %255s", seen) != 1 ||
+		    strcmp(place, target))
+			continue;
+		snprintf(source, size, "%s", seen);
+		ret = 0;
+	}
+	if (file)
+		fclose(file);
+	return ret;
 }
 
 /* Commands and processes */

@@ -109,6 +109,33 @@ int test_drop_caches(void);
 /* Loads the module unless it is there: false, silently, if there is none. */
 bool test_has_module(const char *name);
 
+/*
+ * Loads the .ko at this path, given from the top of the tree, and waits until the
+ * patch in it is in force; parameters as for insmod. -ENOENT: it was not built.
+ */
+int test_livepatch_load(const char *path, const char *parameters);
+
+/* Disables the patch of this name: 0 or -errno. It may stay in force for a while. */
+int test_livepatch_begin_disable(const char *name);
+
+/* The same, unless it is disabled, and waits until it is out of force. */
+int test_livepatch_disable(const char *name);
+
+/* The same, and unloads it. */
+int test_livepatch_unload(const char *name);
+
+/* Whether a livepatch is on its way in or out. */
+bool test_livepatch_in_transition(const char *name);
+
+#define TEST_MOUNTFD		"blkfd_mountfd"
+#define TEST_MOUNTFD_PATH	"kernel/mountfd/blkfd_mountfd.ko"
+
+/*
+ * The source of the mount at target, or of the mount that is there last, as
+ * mountinfo shows it: 0 or -ENOENT.
+ */
+int test_mount_source(const char *target, char *source, size_t size);
+
 /* Commands and processes. */
 
 /*
