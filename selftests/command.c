@@ -296,6 +296,55 @@ TEST_F(command, mount_source_names_no_other_device)
 		      "ls $(findmnt -no SOURCE $d) 2>/dev/null; umount $d");
 }
 
+TEST_F(command, mount_json_is_what_was_mounted)
+{
+	EXPECT_OUTPUT("[\"dir\",\"ext4\",true,\"path\"]\n", MAKE_EXT4
+		      "blkfd mount --json $f $d >m; blkfd list --json >l;\n"
+		      "umount $d; jq -c --slurpfile l l \\\n"
+		      "'.id as $id | [(.target | sub(\".*/\"; \"\")), .fstype,\n"
+		      "  $id == $l[0][0].id and (.source | endswith(\"/blkfd:[\\($id)]\")),\n"
+		      "  .source_by]' m");
+}
+
+TEST_F(command, mount_json_is_empty_on_failure)
+{
+	EXPECT_OUTPUT("", MAKE_FILE
+		      "! blkfd mount --json $f $d 2>/dev/null");
+}
+
+TEST_F(command, json_is_not_for_exec)
+{
+	EXPECT_RUN(2, "--json is for mount", "blkfd exec --json $f -- true");
+}
+
+/* With the patch of blkfd_mountfd. */
+
+TEST_F(command, mount_gives_the_descriptor_where_it_is_taken)
+{
+	ASSERT_EQ(0, test_livepatch_load(TEST_MOUNTFD_PATH, ""));
+	EXPECT_OUTPUT("[true,\"fd\"]\n", MAKE_EXT4
+		      "blkfd mount --json $f $d >m; umount $d;\n"
+		      "jq -c '[.source == \"blkfd:[\\(.id)]\", .source_by]' m");
+	EXPECT_EQ(0, test_livepatch_unload(TEST_MOUNTFD));
+}
+
+TEST_F(command, mount_helper_gives_the_descriptor_where_it_is_taken)
+{
+	ASSERT_EQ(0, test_livepatch_load(TEST_MOUNTFD_PATH, ""));
+	EXPECT_OUTPUT("blkfd:[N]\n", MAKE_EXT4 "mount -t blkfd $f $d;\n"
+		      "findmnt -no SOURCE $d | sed 's/[0-9]\\+/N/'; umount $d");
+	EXPECT_EQ(0, test_livepatch_unload(TEST_MOUNTFD));
+}
+
+TEST_F(command, list_finds_btrfs_that_was_mounted_by_descriptor)
+{
+	ASSERT_EQ(0, test_livepatch_load(TEST_MOUNTFD_PATH, ""));
+	EXPECT_OUTPUT("[\"" DIR_PATH "\"]\n",
+		      "truncate -s 128M $f; mkfs.btrfs -q $f; blkfd mount $f $d;\n"
+		      "blkfd list --json | jq -c '.[0].mounts'; umount $d");
+	EXPECT_EQ(0, test_livepatch_unload(TEST_MOUNTFD));
+}
+
 TEST_F(command, mount_takes_attributes_and_options)
 {
 	EXPECT_OUTPUT("ok\n", MAKE_EXT4

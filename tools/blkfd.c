@@ -19,11 +19,12 @@ static const struct command {
 		"$BLKFD, are a path to it.\n", true,
 	}, {
 		"mount", mount_main,
-		"[OPTION...] [-t TYPE] [-o OPTIONS] FILE DIR",
+		"[OPTION...] [-t TYPE] [-o OPTIONS] [--json] FILE DIR",
 		"Mount the file system in FILE at DIR; umount DIR is all there is to clean up.\n"
 		"\n"
 		"  -t, --type TYPE       file system (default: what is found there)\n"
-		"  -o, --options LIST    mount options, comma separated\n", true,
+		"  -o, --options LIST    mount options, comma separated\n"
+		"      --json            print what was mounted as JSON\n", true,
 	}, {
 		"list", list_main, "[--json]",
 		"List the devices that live.\n"

@@ -25,7 +25,8 @@ struct device_options {
 
 /*
  * The long options of exec and mount: those that fill it, for which getopt_long()
- * returns OPT_DEVICE, --help ('h'), and mount's --type ('t') and --options ('o').
+ * returns OPT_DEVICE, --help ('h'), and mount's --type ('t'), --options ('o') and
+ * --json ('j').
  */
 #define OPT_DEVICE 256
 extern const struct option long_options[];

@@ -40,4 +40,7 @@ void print_table(const struct device_info *devices, size_t count);
 void print_blocks(const struct device_info *devices, size_t count);
 void print_json(const struct device_info *devices, size_t count);
 
+/* In quotes, with escapes for what JSON or a terminal must not see as it is. */
+void print_json_string(const char *string);
+
 #endif /* BLKFD_DEVICE_INFO_H */

@@ -188,7 +188,7 @@ int exec_main(int argc, char **argv)
 				&index)) >= 0) {
 		if (c == 'h')
 			return usage(argv[0]);
-		if (c == 't' || c == 'o')
+		if (c == 't' || c == 'o' || c == 'j')
 			complain("exec: --%s is for mount",
 				 long_options[index].name);
 		if (c != OPT_DEVICE ||

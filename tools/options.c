@@ -20,6 +20,7 @@ const struct option long_options[] = {
 	{ "size",	required_argument,	NULL, OPT_DEVICE },
 	{ "type",	required_argument,	NULL, 't' },
 	{ "options",	required_argument,	NULL, 'o' },
+	{ "json",	no_argument,		NULL, 'j' },
 	{ "help",	no_argument,		NULL, 'h' },
 	{ }
 };

@@ -176,7 +176,7 @@ static size_t utf8_length(const unsigned char *text)
  * File names are bytes, JSON is Unicode: a byte that is not UTF-8 becomes a lone
  * surrogate, U+DC00 plus the byte, from which it can be had back.
  */
-static void print_json_string(const char *string)
+void print_json_string(const char *string)
 {
 	const unsigned char *text = (const unsigned char *)string;
 	size_t length;

@@ -175,21 +175,23 @@ static int read_backing_file(int dir, char **path)
 }
 
 /*
- * btrfs has a device number of its own; there the source tells, as libblkfd
- * writes it.
+ * btrfs has a device number of its own; there the source tells, as libblkfd or
+ * blkfd_mountfd writes it.
  */
 static bool is_mount_of(struct libmnt_fs *fs, const struct blkfd_info *info)
 {
 	dev_t devno = mnt_fs_get_devno(fs);
-	const char *source = mnt_fs_get_source(fs), *name;
+	const char *source = mnt_fs_get_source(fs), *slash;
 	char unique[32];
 
 	if (devno == makedev(info->dev_major, info->dev_minor))
 		return true;
-	name = source && !major(devno) ? strrchr(source, '/') : NULL;
-	snprintf(unique, sizeof(unique), "/blkfd:[%llu]",
+	if (!source || major(devno))
+		return false;
+	slash = strrchr(source, '/');
+	snprintf(unique, sizeof(unique), "blkfd:[%llu]",
 		 (unsigned long long)info->id);
-	return name && !strcmp(name, unique);
+	return !strcmp(slash ? slash + 1 : source, unique);
 }
 
 static int add_mount(struct device_info *device, const char *target)
