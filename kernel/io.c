@@ -344,6 +344,17 @@ static int blkfd_io_write_zeroes(struct blkfd_device *dev, struct bio *bio)
 	return ret;
 }
 
+/*
+ * Who opened a read-only device for reading can send it writes: the block layer
+ * warns and lets them through. Its file was not opened for that, and may have
+ * no write_iter.
+ */
+static bool blkfd_io_is_refused(struct blkfd_device *dev, struct bio *bio)
+{
+	return dev->window.flags & BLKFD_F_RDONLY && bio->bi_iter.bi_size &&
+	       op_is_write(bio_op(bio));
+}
+
 /* The command is not ours any more afterwards. */
 static void blkfd_io_execute(struct blkfd_device *dev,
 			     struct blkfd_io_cmd *cmd)
@@ -351,6 +362,10 @@ static void blkfd_io_execute(struct blkfd_device *dev,
 	struct bio *bio = cmd->bio;
 	int ret = 0;
 
+	if (blkfd_io_is_refused(dev, bio)) {
+		blkfd_io_end(cmd, -EIO);
+		return;
+	}
 	if (bio->bi_opf & REQ_PREFLUSH && !cmd->flushed) {
 		ret = blkfd_io_flush(dev);
 		cmd->flushed = true;

@@ -525,6 +525,80 @@ TEST_F(dm, loop_device_on_top_works_and_lets_go)
 	EXPECT_TRUE(test_wait_gone(self->id));
 }
 
+/* Who opens a read-only device for reading may write bios all the same. */
+
+#define COW_DIR		TEST_DIR "/cow"
+#define COW_IMAGE	TEST_DIR "/cow.erofs"
+#define COW_SIZE	(8 * TEST_MIB)
+
+FIXTURE(cow) {
+	int file;
+	int dev;
+};
+
+FIXTURE_VARIANT(cow) {
+	bool writable_below;
+};
+
+FIXTURE_VARIANT_ADD(cow, tmpfs) { .writable_below = true };
+
+FIXTURE_VARIANT_ADD(cow, erofs) { .writable_below = false };
+
+/* In place of the directory, an image of it. */
+static int cover_with_erofs(void)
+{
+	char path[32];
+	int file, dev, ret;
+
+	if (test_command("mkfs.erofs", "--quiet", COW_IMAGE, COW_DIR))
+		return -EIO;
+	file = open(COW_IMAGE, O_RDONLY | O_CLOEXEC);
+	dev = test_create(file, 0, 0, 0, 0);
+	test_fd_path(dev, path, sizeof(path));
+	ret = mount(path, COW_DIR, "erofs", MS_RDONLY, NULL) ? -errno : 0;
+	close(dev);
+	close(file);
+	return ret;
+}
+
+FIXTURE_SETUP(cow)
+{
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, mkdir(COW_DIR, 0755));
+	close(test_file(COW_DIR "/file", COW_SIZE, 0));
+	if (!variant->writable_below)
+		ASSERT_EQ(0, cover_with_erofs());
+	self->file = open(COW_DIR "/file", O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, self->file);
+	self->dev = test_create(self->file, 0, 0, 0, 0);
+	ASSERT_LE(0, self->dev);
+}
+
+FIXTURE_TEARDOWN(cow)
+{
+	close(self->dev);
+	close(self->file);
+	umount(COW_DIR);
+}
+
+TEST_F(cow, writes_to_a_read_only_device_fail)
+{
+	char table[128], path[32], out[256];
+	struct blkfd_info info;
+
+	ASSERT_TRUE(test_has_module("dm-snapshot"));
+	test_fd_path(self->dev, path, sizeof(path));
+	snprintf(table, sizeof(table), "0 %llu snapshot %s %s P 8",
+		 COW_SIZE / 512, TEST_DISK, path);
+	/* The table may come about or not. */
+	if (!test_output(out, sizeof(out), "dmsetup", "create", "-r", DM_NAME,
+			 "--table", table))
+		ASSERT_EQ(0, dm_remove());
+	ASSERT_EQ(0, test_info(self->dev, &info));
+	EXPECT_LT(0, info.errors);
+	EXPECT_EQ(0, test_check_zero(self->file, 0, COW_SIZE));
+}
+
 /* A window of a disk below */
 
 TEST(window_of_a_disk_is_a_partition)

@@ -34,7 +34,10 @@
 
 #define BLKFD_IOC_TYPE		0xBF
 
-/* No write reaches the file; open(2) for writing fails with EROFS. */
+/*
+ * No write reaches the file: open(2) for writing fails with EROFS, and writes
+ * that come in other ways (from device-mapper, say) with EIO.
+ */
 #define BLKFD_F_RDONLY		0x00000001
 /* I/O bypasses the page cache of the file system that holds the file. */
 #define BLKFD_F_DIRECT		0x00000002
