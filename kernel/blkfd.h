@@ -11,9 +11,9 @@
 #define BLKFD_BLKFD_H
 
 #include <linux/blkdev.h>
+#include <linux/mempool.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
-#include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/blkfd.h>
 
@@ -86,11 +86,16 @@ struct blkfd_device {
 	bool dying;
 	struct work_struct reap;
 
-	/* The backlog and who works it off. */
+	/*
+	 * The backlog and who works it off. A device shares neither its threads
+	 * nor its reserve of commands: its file may lie on another one, or keep
+	 * it waiting for ever.
+	 */
 	spinlock_t io_lock;
 	struct list_head io_backlog;	/* io_lock */
 	struct blkfd_io_worker io_workers[BLKFD_IO_WORKERS];
-	wait_queue_head_t io_idle;	/* woken when a worker goes idle */
+	struct workqueue_struct *io_queue;
+	mempool_t io_cmds;
 	atomic64_t io_errors;
 };
 
@@ -119,9 +124,9 @@ void blkfd_info_fill(struct blkfd_device *dev, struct blkfd_info *info);
 /* io.c */
 int blkfd_io_init(void);
 void blkfd_io_exit(void);
-void blkfd_io_init_device(struct blkfd_device *dev);
+int blkfd_io_init_device(struct blkfd_device *dev);
+void blkfd_io_exit_device(struct blkfd_device *dev);
 void blkfd_io_submit(struct bio *bio);
-void blkfd_io_wait_idle(struct blkfd_device *dev);
 
 /* ioctl.c */
 long blkfd_ioctl_control(struct file *file, unsigned int cmd,

@@ -86,7 +86,8 @@ static void blkfd_device_reap(struct work_struct *work)
 						reap);
 
 	del_gendisk(dev->disk);
-	blkfd_io_wait_idle(dev);
+	/* Not when the disk is freed, which may be in any context. */
+	blkfd_io_exit_device(dev);
 	put_disk(dev->disk);
 }
 
@@ -122,17 +123,22 @@ static struct blkfd_device *
 blkfd_device_alloc(const struct blkfd_window *window)
 {
 	struct blkfd_device *dev;
+	int ret;
 
 	dev = kzalloc_obj(*dev, GFP_KERNEL_ACCOUNT);
 	if (!dev)
 		return ERR_PTR(-ENOMEM);
 	dev->id = atomic64_inc_return(&blkfd_device_last_id);
+	ret = blkfd_io_init_device(dev);
+	if (ret) {
+		kfree(dev);
+		return ERR_PTR(ret);
+	}
 	dev->creator = get_current_cred();
 	dev->creator_pid = get_pid(task_tgid(current));
 	dev->window = *window;
 	mutex_init(&dev->lock);
 	INIT_WORK(&dev->reap, blkfd_device_reap);
-	blkfd_io_init_device(dev);
 	return dev;
 }
 
@@ -212,6 +218,7 @@ struct file *blkfd_device_create(const struct blkfd_window *window)
 		return ERR_CAST(dev);
 	ret = blkfd_device_add_disk(dev);
 	if (ret) {
+		blkfd_io_exit_device(dev);
 		blkfd_device_free(dev);
 		return ERR_PTR(ret);
 	}

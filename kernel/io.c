@@ -23,8 +23,8 @@
 #include "blkfd.h"
 #include "memcg.h"
 
-/* Commands in reserve, for all devices of one depth. */
-#define BLKFD_IO_RESERVE	16
+/* Commands in reserve, for each device: enough to keep its workers busy. */
+#define BLKFD_IO_RESERVE	BLKFD_IO_WORKERS
 
 /**
  * struct blkfd_io_cmd - a bio on its way
@@ -50,27 +50,11 @@ struct blkfd_io_cmd {
 	unsigned long start;
 };
 
-/*
- * A worker of one device may wait for I/O on the device below it. So that it
- * never waits for itself when memory is short, each depth has its own workers,
- * rescuer and reserve.
- */
-struct blkfd_io_level {
-	struct workqueue_struct *workers;
-	mempool_t *cmds;
-};
-
-static struct blkfd_io_level blkfd_io_levels[BLKFD_MAX_DEPTH];
 static struct kmem_cache *blkfd_io_cache;
 
 static struct blkfd_device *blkfd_io_device(const struct bio *bio)
 {
 	return bio->bi_bdev->bd_disk->private_data;
-}
-
-static struct blkfd_io_level *blkfd_io_level(const struct blkfd_device *dev)
-{
-	return &blkfd_io_levels[dev->window.depth];
 }
 
 static blk_status_t blkfd_io_status(int error)
@@ -123,18 +107,17 @@ static void blkfd_io_end(struct blkfd_io_cmd *cmd, int error)
 			atomic64_inc(&dev->io_errors);
 	}
 	blkfd_io_account_end(cmd);
-	mempool_free(cmd, blkfd_io_level(dev)->cmds);
+	mempool_free(cmd, &dev->io_cmds);
 	bio_endio(bio);
 }
 
-static struct blkfd_io_worker *blkfd_io_find_worker(struct blkfd_device *dev,
-						    bool busy)
+static struct blkfd_io_worker *blkfd_io_idle_worker(struct blkfd_device *dev)
 {
 	int i;
 
 	lockdep_assert_held(&dev->io_lock);
 	for (i = 0; i < BLKFD_IO_WORKERS; i++)
-		if (dev->io_workers[i].busy == busy)
+		if (!dev->io_workers[i].busy)
 			return &dev->io_workers[i];
 	return NULL;
 }
@@ -142,16 +125,15 @@ static struct blkfd_io_worker *blkfd_io_find_worker(struct blkfd_device *dev,
 /* To an idle worker if there is one, else to whichever is through first. */
 static void blkfd_io_queue(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 {
-	struct blkfd_io_level *level = blkfd_io_level(dev);
 	struct blkfd_io_worker *worker;
 	unsigned long flags;
 
 	spin_lock_irqsave(&dev->io_lock, flags);
 	list_add_tail(&cmd->node, &dev->io_backlog);
-	worker = blkfd_io_find_worker(dev, false);
+	worker = blkfd_io_idle_worker(dev);
 	if (worker) {
 		worker->busy = true;
-		queue_work(level->workers, &worker->work);
+		queue_work(dev->io_queue, &worker->work);
 	}
 	spin_unlock_irqrestore(&dev->io_lock, flags);
 }
@@ -165,26 +147,12 @@ static struct blkfd_io_cmd *blkfd_io_next(struct blkfd_io_worker *worker)
 	spin_lock_irq(&dev->io_lock);
 	cmd = list_first_entry_or_null(&dev->io_backlog, struct blkfd_io_cmd,
 				       node);
-	if (cmd) {
+	if (cmd)
 		list_del(&cmd->node);
-	} else {
+	else
 		worker->busy = false;
-		wake_up(&dev->io_idle);
-	}
 	spin_unlock_irq(&dev->io_lock);
 	return cmd;
-}
-
-/**
- * blkfd_io_wait_idle - wait until no worker touches a device
- * @dev: A device that no bio can come to any more.
- */
-void blkfd_io_wait_idle(struct blkfd_device *dev)
-{
-	spin_lock_irq(&dev->io_lock);
-	wait_event_lock_irq(dev->io_idle, !blkfd_io_find_worker(dev, true),
-			    dev->io_lock);
-	spin_unlock_irq(&dev->io_lock);
 }
 
 static void blkfd_io_end_write(struct blkfd_io_cmd *cmd)
@@ -432,19 +400,48 @@ static void blkfd_io_work(struct work_struct *work)
 
 /**
  * blkfd_io_init_device - what a new device needs before its first bio
- * @dev: Zeroed, but for its window.
+ * @dev: Zeroed, but for its id.
+ *
+ * The threads are not of the kind that is promised to run when memory is short
+ * (WQ_MEM_RECLAIM): such may not wait for others, and file systems do wait for
+ * theirs, xfs when space runs out.
+ *
+ * Returns: 0 or -ENOMEM.
  */
-void blkfd_io_init_device(struct blkfd_device *dev)
+int blkfd_io_init_device(struct blkfd_device *dev)
 {
-	int i;
+	int i, ret;
 
 	spin_lock_init(&dev->io_lock);
 	INIT_LIST_HEAD(&dev->io_backlog);
-	init_waitqueue_head(&dev->io_idle);
 	for (i = 0; i < BLKFD_IO_WORKERS; i++) {
 		dev->io_workers[i].dev = dev;
 		INIT_WORK(&dev->io_workers[i].work, blkfd_io_work);
 	}
+	ret = mempool_init_slab_pool(&dev->io_cmds, BLKFD_IO_RESERVE,
+				     blkfd_io_cache);
+	if (ret)
+		return ret;
+	dev->io_queue = alloc_workqueue("blkfd%llu",
+					WQ_UNBOUND | WQ_FREEZABLE,
+					BLKFD_IO_WORKERS, dev->id);
+	if (!dev->io_queue) {
+		mempool_exit(&dev->io_cmds);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/**
+ * blkfd_io_exit_device - the end of blkfd_io_init_device()
+ * @dev: A device that no bio can come to any more.
+ *
+ * Waits until no worker touches the device.
+ */
+void blkfd_io_exit_device(struct blkfd_device *dev)
+{
+	destroy_workqueue(dev->io_queue);
+	mempool_exit(&dev->io_cmds);
 }
 
 /**
@@ -462,7 +459,7 @@ void blkfd_io_submit(struct bio *bio)
 	bio = bio_split_to_limits(bio);
 	if (!bio)
 		return;
-	cmd = mempool_alloc(blkfd_io_level(dev)->cmds,
+	cmd = mempool_alloc(&dev->io_cmds,
 			    bio->bi_opf & REQ_NOWAIT ? GFP_NOWAIT : GFP_NOIO);
 	if (!cmd) {
 		bio_wouldblock_error(bio);
@@ -473,43 +470,13 @@ void blkfd_io_submit(struct bio *bio)
 	blkfd_io_queue(dev, cmd);
 }
 
-static int blkfd_io_init_level(struct blkfd_io_level *level, int depth)
-{
-	level->cmds = mempool_create_slab_pool(BLKFD_IO_RESERVE,
-					       blkfd_io_cache);
-	if (!level->cmds)
-		return -ENOMEM;
-	level->workers = alloc_workqueue("blkfd%d",
-					 WQ_UNBOUND | WQ_MEM_RECLAIM, 0, depth);
-	return level->workers ? 0 : -ENOMEM;
-}
-
 int blkfd_io_init(void)
 {
-	int i, ret;
-
 	blkfd_io_cache = KMEM_CACHE(blkfd_io_cmd, 0);
-	if (!blkfd_io_cache)
-		return -ENOMEM;
-	for (i = 0; i < BLKFD_MAX_DEPTH; i++) {
-		ret = blkfd_io_init_level(&blkfd_io_levels[i], i);
-		if (ret) {
-			blkfd_io_exit();
-			return ret;
-		}
-	}
-	return 0;
+	return blkfd_io_cache ? 0 : -ENOMEM;
 }
 
-/* Also undoes half of blkfd_io_init(). */
 void blkfd_io_exit(void)
 {
-	int i;
-
-	for (i = 0; i < BLKFD_MAX_DEPTH; i++) {
-		if (blkfd_io_levels[i].workers)
-			destroy_workqueue(blkfd_io_levels[i].workers);
-		mempool_destroy(blkfd_io_levels[i].cmds);
-	}
 	kmem_cache_destroy(blkfd_io_cache);
 }

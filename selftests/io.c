@@ -16,6 +16,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -1016,9 +1017,28 @@ FIXTURE_VARIANT_ADD(io_full, ext4_direct) {
 	.fstype = "ext4", .flags = BLKFD_F_DIRECT
 };
 
+FIXTURE_VARIANT_ADD(io_full, xfs_buffered) { .fstype = "xfs" };
+
 #define FULL_DIR	TEST_DIR "/full"
 #define FULL_SIZE	(32 * TEST_MIB)
 #define FULL_KEPT	TEST_MIB
+#define FULL_FREE	(16 * TEST_MIB)
+
+/* The smallest xfs that there can be, all but a little of it in use. */
+static int mount_full_xfs(void)
+{
+	struct statvfs st;
+	int fd, ret;
+
+	if (test_command("mkfs.xfs", "-q", "-f", "-d", "size=320m", TEST_DISK))
+		return -EIO;
+	if (mount(TEST_DISK, FULL_DIR, "xfs", 0, NULL) || statvfs(FULL_DIR, &st))
+		return -errno;
+	fd = test_file(FULL_DIR "/rest", 0, 0);
+	ret = fallocate(fd, 0, 0, st.f_bavail * st.f_frsize - FULL_FREE);
+	close(fd);
+	return ret ? -errno : 0;
+}
 
 static int mount_small(const char *fstype)
 {
@@ -1026,6 +1046,8 @@ static int mount_small(const char *fstype)
 		return -errno;
 	if (!strcmp(fstype, "tmpfs"))
 		return mount("small", FULL_DIR, "tmpfs", 0, "size=8m") ? -errno : 0;
+	if (!strcmp(fstype, "xfs"))
+		return mount_full_xfs();
 	if (test_command("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0",
 			 TEST_DISK, "16M"))
 		return -EIO;
@@ -1340,6 +1362,102 @@ TEST_F(io_errors, below_a_buffered_file_arrive_as_eio)
 	ASSERT_EQ(PAGE, pwrite(self->direct, self->buf, PAGE, 0));
 	EXPECT_EQ(-1, fsync(self->dev));
 	EXPECT_EQ(EIO, errno);
+}
+
+/* Devices whose file keeps them waiting */
+
+#define FROZEN_DEVICES	70
+#define FROZEN_WRITES	4	/* to each */
+#define FROZEN_SPAN	(FROZEN_WRITES * PAGE)
+
+FIXTURE(io_frozen) {
+	int dir;
+	int file;
+	int direct[FROZEN_DEVICES];
+	struct io_uring ring;
+};
+
+FIXTURE_SETUP(io_frozen)
+{
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, test_scratch_mount("ext4", NULL));
+	ASSERT_EQ(0, io_uring_queue_init(512, &self->ring, 0));
+	self->dir = open(TEST_DIR "/ext4", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ASSERT_LE(0, self->dir);
+	self->file = test_tmpfile(TEST_DIR "/ext4", FROZEN_DEVICES * FROZEN_SPAN);
+	ASSERT_LE(0, self->file);
+	for (int i = 0; i < FROZEN_DEVICES; i++) {
+		int dev = test_create(self->file, 0, i * FROZEN_SPAN,
+				      FROZEN_SPAN, 0);
+
+		ASSERT_LE(0, dev);
+		self->direct[i] = reopen(dev, O_RDWR | O_DIRECT);
+		ASSERT_LE(0, self->direct[i]);
+		close(dev);
+	}
+	ASSERT_EQ(0, ioctl(self->dir, FIFREEZE, 0));
+}
+
+FIXTURE_TEARDOWN(io_frozen)
+{
+	ioctl(self->dir, FITHAW, 0);
+	io_uring_queue_exit(&self->ring);
+	for (int i = 0; i < FROZEN_DEVICES; i++)
+		close(self->direct[i]);
+	close(self->file);
+	close(self->dir);
+	umount(TEST_DIR "/ext4");
+}
+
+static int write_frozen(struct io_uring *ring, const int *direct, const void *buf)
+{
+	const int count = FROZEN_DEVICES * FROZEN_WRITES;
+
+	for (int i = 0; i < count; i++)
+		io_uring_prep_write(io_uring_get_sqe(ring),
+				    direct[i / FROZEN_WRITES], buf, PAGE,
+				    i % FROZEN_WRITES * PAGE);
+	return io_uring_submit(ring) == count ? 0 : -EIO;
+}
+
+/* One read of a device: its result, or -ETIME. */
+static int read_in_time(int fd, void *buf)
+{
+	struct __kernel_timespec limit = { .tv_sec = TEST_TIMEOUT_MS / 1000 };
+	struct io_uring_cqe *cqe;
+	struct io_uring ring;
+	int ret;
+
+	ret = io_uring_queue_init(1, &ring, 0);
+	if (ret)
+		return ret;
+	io_uring_prep_read(io_uring_get_sqe(&ring), fd, buf, PAGE, 0);
+	io_uring_submit(&ring);
+	ret = io_uring_wait_cqe_timeout(&ring, &cqe, &limit);
+	return ret ? ret : cqe->res;
+}
+
+TEST_F(io_frozen, writes_do_not_stop_another_device)
+{
+	static alignas(PAGE) char buf[2][PAGE];
+	int file = test_memfd(SIZE), dev, direct;
+	struct io_uring_cqe *cqe;
+
+	dev = test_create(file, 0, 0, 0, 0);
+	direct = reopen(dev, O_RDONLY | O_DIRECT);
+	ASSERT_LE(0, direct);
+	ASSERT_EQ(0, write_frozen(&self->ring, self->direct, buf[0]));
+	EXPECT_EQ(PAGE, read_in_time(direct, buf[1]));
+	EXPECT_NE(0, io_uring_peek_cqe(&self->ring, &cqe));
+	ASSERT_EQ(0, ioctl(self->dir, FITHAW, 0));
+	for (int i = 0; i < FROZEN_DEVICES * FROZEN_WRITES; i++) {
+		ASSERT_EQ(0, io_uring_wait_cqe(&self->ring, &cqe));
+		EXPECT_EQ(PAGE, cqe->res);
+		io_uring_cqe_seen(&self->ring, cqe);
+	}
+	close(direct);
+	close(dev);
+	close(file);
 }
 
 /* Read-only devices */
