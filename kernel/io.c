@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The data path: each bio becomes a command, and each command one or more calls
- * on the backing file, made by workers in the name of the bio's cgroups. A
- * command belongs to whoever runs it; a bio ends last of all, since the file
- * may be released as soon as nobody waits for I/O any more.
+ * on the backing file, made by workers in the name of the bio's cgroups and of
+ * the device's creator. A command belongs to whoever runs it; a bio ends last of
+ * all, since the file may be released as soon as nobody waits for I/O any more.
  */
 #include <linux/bio.h>
 #include <linux/blk-cgroup.h>
 #include <linux/blkdev.h>
 #include <linux/cgroup.h>
+#include <linux/cred.h>
 #include <linux/falloc.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -378,7 +379,8 @@ static void blkfd_io_execute_charged(struct blkfd_device *dev,
 
 /*
  * Must not wait for memory that only this device can free by writing, nor be
- * throttled for the dirty pages of the devices above.
+ * throttled for the dirty pages of the devices above. What the file system
+ * keeps for root, or from a user by quota, is as for the device's creator.
  */
 static void blkfd_io_work(struct work_struct *work)
 {
@@ -386,6 +388,7 @@ static void blkfd_io_work(struct work_struct *work)
 						      struct blkfd_io_worker,
 						      work);
 	struct blkfd_io_cmd *cmd;
+	const struct cred *old_cred = override_creds(worker->dev->creator);
 	unsigned int noio = memalloc_noio_save();
 	unsigned long old_flags = current->flags;
 
@@ -396,6 +399,7 @@ static void blkfd_io_work(struct work_struct *work)
 	}
 	current_restore_flags(old_flags, PF_LOCAL_THROTTLE);
 	memalloc_noio_restore(noio);
+	revert_creds(old_cred);
 }
 
 /**

@@ -1119,6 +1119,79 @@ TEST_F(io_full, buffered_write_fails_at_fsync)
 	EXPECT_EQ(0, test_check_pattern(self->file, 0, FULL_KEPT, SEED));
 }
 
+/* What a file system keeps for root */
+
+#define NOBODY		65534
+#define RESERVE_FS	"64M"
+#define RESERVE_SIZE	(44 * TEST_MIB)
+
+FIXTURE(io_reserve) {
+	int file;
+	int dev;
+	int direct;
+	char *buf;
+};
+
+FIXTURE_VARIANT(io_reserve) {
+	uid_t creator;
+	int error;
+};
+
+FIXTURE_VARIANT_ADD(io_reserve, device_of_root) { .creator = 0, .error = 0 };
+
+FIXTURE_VARIANT_ADD(io_reserve, device_of_nobody) {
+	.creator = NOBODY, .error = ENOSPC
+};
+
+static int create_as(uid_t uid, int file)
+{
+	struct blkfd_create arg = { .fd = file };
+	int control = open("/dev/blkfd", O_RDWR | O_CLOEXEC), ret;
+
+	if (control < 0 || setresuid(-1, uid, 0))
+		return -errno;
+	ret = ioctl(control, BLKFD_CREATE, &arg);
+	if (ret < 0)
+		ret = -errno;
+	if (setresuid(-1, 0, 0))
+		return -errno;
+	close(control);
+	return ret;
+}
+
+FIXTURE_SETUP(io_reserve)
+{
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, test_command("mkfs.ext4", "-q", "-F", "-m", "50", "-E",
+				  "lazy_itable_init=0", TEST_DISK, RESERVE_FS));
+	ASSERT_EQ(0, mkdir(FULL_DIR, 0755));
+	ASSERT_EQ(0, mount(TEST_DISK, FULL_DIR, "ext4", 0, NULL));
+	self->file = test_tmpfile(FULL_DIR, RESERVE_SIZE);
+	ASSERT_LE(0, self->file);
+	self->dev = create_as(variant->creator, self->file);
+	ASSERT_LE(0, self->dev);
+	self->direct = reopen(self->dev, O_RDWR | O_DIRECT);
+	ASSERT_LE(0, self->direct);
+	self->buf = mmap(NULL, RESERVE_SIZE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->buf);
+}
+
+FIXTURE_TEARDOWN(io_reserve)
+{
+	close(self->direct);
+	close(self->dev);
+	close(self->file);
+	umount(FULL_DIR);
+}
+
+TEST_F(io_reserve, is_for_whom_it_would_be_without_the_device)
+{
+	memset(self->buf, 0x5a, RESERVE_SIZE);
+	EXPECT_EQ(variant->error, fill_direct(self->direct, self->buf, 0,
+					      RESERVE_SIZE));
+}
+
 /* Files that became shorter */
 
 FIXTURE(io_truncated) {
