@@ -3,6 +3,8 @@
  * What a file must be to back a device, and what a device over it can do.
  */
 #include <linux/blkdev.h>
+#include <linux/cred.h>
+#include <linux/err.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/log2.h>
@@ -187,6 +189,30 @@ int blkfd_backing_check(struct file *file, const struct blkfd_create *arg,
 	if (ret)
 		return ret;
 	return blkfd_backing_length(window, arg->length, &window->length);
+}
+
+/**
+ * blkfd_backing_open - open the backing file for the device alone
+ * @window: As blkfd_backing_check() filled it in, its file the caller's. On
+ *	success the file is another one, and the caller's to put.
+ *
+ * Each open file is told of an error in writing back once. Shared with whoever
+ * made the device, an fsync() of theirs would take what the device's own is to
+ * report.
+ *
+ * Returns: 0, or an errno as for open(2).
+ */
+int blkfd_backing_open(struct blkfd_window *window)
+{
+	struct file *file = window->file;
+	int flags = file->f_flags & (O_SYNC | O_NOATIME);
+
+	flags |= window->flags & BLKFD_F_RDONLY ? O_RDONLY : O_RDWR;
+	file = dentry_open(&file->f_path, flags | O_LARGEFILE, current_cred());
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	window->file = file;
+	return 0;
 }
 
 /* Holes are whole blocks of the file, wherever the window begins. */

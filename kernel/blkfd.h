@@ -29,7 +29,7 @@
 
 /**
  * struct blkfd_window - the part of a file that a device shows
- * @file: The backing file.
+ * @file: The backing file, of a device opened for it alone.
  * @dev: The device that holds the file, or that it is.
  * @ino: Its inode number.
  * @offset: Its first byte, a multiple of @block_size.
@@ -102,6 +102,7 @@ struct blkfd_device {
 /* backing.c */
 int blkfd_backing_check(struct file *file, const struct blkfd_create *arg,
 			struct blkfd_window *window);
+int blkfd_backing_open(struct blkfd_window *window);
 int blkfd_backing_length(const struct blkfd_window *window, u64 length,
 			 u64 *result);
 void blkfd_backing_limits(const struct blkfd_window *window,

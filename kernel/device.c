@@ -202,7 +202,7 @@ static void blkfd_device_publish(struct blkfd_device *dev)
 
 /**
  * blkfd_device_create - make a device
- * @window: What it shows, as blkfd_backing_check() filled it in.
+ * @window: What it shows, its file open for the device; a reference is taken.
  *
  * Returns: the only file that refers to it, or an ERR_PTR. The device is gone
  * with the last such reference.

@@ -30,8 +30,13 @@ static struct file *blkfd_ioctl_create_file(const struct blkfd_create *arg)
 	if (!backing)
 		return ERR_PTR(-EBADF);
 	ret = blkfd_backing_check(backing, arg, &window);
-	file = ret ? ERR_PTR(ret) : blkfd_device_create(&window);
+	if (!ret)
+		ret = blkfd_backing_open(&window);
 	fput(backing);
+	if (ret)
+		return ERR_PTR(ret);
+	file = blkfd_device_create(&window);
+	fput(window.file);
 	return file;
 }
 

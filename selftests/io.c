@@ -1318,13 +1318,14 @@ static int dm_create(uint64_t start, uint64_t len)
 	return test_command("dmsetup", "create", DM_NAME, "--table", table);
 }
 
+/* What is dirty above is not written to the old table first. */
 static int dm_replace(uint64_t start, uint64_t len)
 {
 	char table[256];
 	int ret;
 
 	error_table(table, sizeof(table), start, len);
-	ret = test_command("dmsetup", "suspend", DM_NAME);
+	ret = test_command("dmsetup", "suspend", "--nolockfs", DM_NAME);
 	if (!ret)
 		ret = test_command("dmsetup", "reload", DM_NAME, "--table", table);
 	if (!ret)
@@ -1435,6 +1436,120 @@ TEST_F(io_errors, below_a_buffered_file_arrive_as_eio)
 	ASSERT_EQ(PAGE, pwrite(self->direct, self->buf, PAGE, 0));
 	EXPECT_EQ(-1, fsync(self->dev));
 	EXPECT_EQ(EIO, errno);
+}
+
+TEST_F(io_errors, of_write_back_are_told_to_the_device_too)
+{
+	ASSERT_EQ(0, dm_create(0, 0));
+	self->file = open(DM_PATH, O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, self->file);
+	self->dev = test_create(self->file, 0, 0, SIZE, 0);
+	ASSERT_LE(0, self->dev);
+	self->direct = reopen(self->dev, O_RDWR | O_DIRECT);
+	ASSERT_EQ(0, test_write_pattern(self->direct, 0, SIZE, SEED));
+	ASSERT_EQ(0, dm_replace(0, SIZE));
+	EXPECT_EQ(-1, fsync(self->file));
+	EXPECT_EQ(EIO, errno);
+	ASSERT_EQ(0, dm_replace(0, 0));
+	EXPECT_EQ(-1, fsync(self->dev));
+	EXPECT_EQ(EIO, errno);
+}
+
+/* Files that can be opened again, though not by every path */
+
+FIXTURE(io_reopen) {
+	int file;
+};
+
+FIXTURE_VARIANT(io_reopen) {
+	int (*open)(void);
+};
+
+static int open_unlinked(void)
+{
+	int file = test_file(TEST_DIR "/file", SIZE, 0);
+
+	return unlink(TEST_DIR "/file") ? -errno : file;
+}
+
+static int open_sealed(void)
+{
+	int file = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (ftruncate(file, SIZE) ||
+	    fcntl(file, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW))
+		return -errno;
+	return file;
+}
+
+static int open_on_overlay(void)
+{
+	if (mkdir(TEST_DIR "/lower", 0755) || mkdir(TEST_DIR "/upper", 0755) ||
+	    mkdir(TEST_DIR "/work", 0755) || mkdir(TEST_DIR "/overlay", 0755) ||
+	    mount("overlay", TEST_DIR "/overlay", "overlay", 0,
+		  "lowerdir=" TEST_DIR "/lower,upperdir=" TEST_DIR "/upper,"
+		  "workdir=" TEST_DIR "/work"))
+		return -errno;
+	return test_file(TEST_DIR "/overlay/file", SIZE, 0);
+}
+
+/* The directory that the VM shares with its host, by 9p. */
+static int open_on_9p(void)
+{
+	return test_file("/run/blkfd/reopen", SIZE, 0);
+}
+
+FIXTURE_VARIANT_ADD(io_reopen, unlinked) { .open = open_unlinked };
+
+FIXTURE_VARIANT_ADD(io_reopen, sealed) { .open = open_sealed };
+
+FIXTURE_VARIANT_ADD(io_reopen, overlay) { .open = open_on_overlay };
+
+FIXTURE_VARIANT_ADD(io_reopen, by_9p) { .open = open_on_9p };
+
+FIXTURE_SETUP(io_reopen)
+{
+	ASSERT_EQ(0, test_private_mounts());
+	self->file = variant->open();
+	if (self->file == -ENOENT)
+		SKIP(return, "nothing is shared with a host");
+	ASSERT_LE(0, self->file);
+}
+
+FIXTURE_TEARDOWN(io_reopen)
+{
+	close(self->file);
+	unlink("/run/blkfd/reopen");
+}
+
+TEST_F(io_reopen, is_written_through_a_device)
+{
+	int dev = test_create(self->file, 0, 0, 0, 0);
+
+	ASSERT_LE(0, dev)
+		TH_LOG("%s", strerror(-dev));
+	ASSERT_EQ(0, test_write_pattern(dev, 0, SIZE, SEED));
+	ASSERT_EQ(0, fsync(dev));
+	EXPECT_EQ(0, test_check_pattern(self->file, 0, SIZE, SEED));
+	close(dev);
+}
+
+/* Who was given the file could not open it by its path. */
+TEST(file_of_another_user_can_be_used)
+{
+	struct blkfd_create arg = { };
+	int control = open("/dev/blkfd", O_RDWR | O_CLOEXEC), dev;
+
+	ASSERT_EQ(0, test_private_mounts());
+	arg.fd = test_file(TEST_DIR "/file", SIZE, 0);
+	ASSERT_LE(0, arg.fd);
+	ASSERT_EQ(0, fchmod(arg.fd, 0));
+	ASSERT_EQ(0, setresuid(NOBODY, NOBODY, NOBODY));
+	dev = ioctl(control, BLKFD_CREATE, &arg);
+	ASSERT_LE(0, dev);
+	ASSERT_EQ(0, test_write_pattern(dev, 0, SIZE, SEED));
+	ASSERT_EQ(0, fsync(dev));
+	EXPECT_EQ(0, test_check_pattern(arg.fd, 0, SIZE, SEED));
 }
 
 /* Devices whose file keeps them waiting */

@@ -48,7 +48,8 @@
  * struct blkfd_create - argument of BLKFD_CREATE
  * @fd: Descriptor of the backing file: a regular file of any file system, a
  *	memfd, or a block device; open for reading. If it is not open for
- *	writing, the device is read-only, as with BLKFD_F_RDONLY.
+ *	writing, the device is read-only, as with BLKFD_F_RDONLY. The device
+ *	opens the file anew, with the same access mode, for itself.
  * @flags: BLKFD_F_RDONLY, BLKFD_F_DIRECT, BLKFD_F_NODISCARD or none.
  * @offset: First byte of the file that belongs to the device. A multiple of
  *	the block size. Default 0.
@@ -79,6 +80,9 @@
  * - ELOOP: devices are nested too deep.
  * - ENOSPC: no free minor number.
  * - EMFILE, ENFILE, ENOMEM: as for open(2).
+ *
+ * Other errors of open(2) are possible where a file system, or a security
+ * module, does not let the file be opened once more (9p, if it is unlinked).
  */
 struct blkfd_create {
 	__s32 fd;
