@@ -6,7 +6,9 @@
 #include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/kdev_t.h>
+#include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/pagemap.h>
 #include <linux/pid.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
@@ -229,22 +231,51 @@ struct file *blkfd_device_create(const struct blkfd_window *window)
 	return file;
 }
 
+/* Where the device ends within a page, the rest of the page is no data. */
+static void blkfd_device_drop_edge(struct block_device *bdev, u64 end)
+{
+	struct address_space *mapping = bdev->bd_mapping;
+	pgoff_t index = end >> PAGE_SHIFT;
+
+	filemap_write_and_wait_range(mapping, round_down(end, PAGE_SIZE), end);
+	invalidate_inode_pages2_range(mapping, index, index);
+}
+
+/*
+ * What is cached beyond the end must not come back when the device grows. A
+ * file system may have taken hold of buffers there, and must be left those: as
+ * in truncate_bdev_range().
+ */
+static void blkfd_device_drop_tail(struct block_device *bdev, u64 end)
+{
+	u64 start = round_up(end, PAGE_SIZE);
+	void *holder = blkfd_device_drop_tail;
+
+	if (bd_prepare_to_claim(bdev, holder, NULL)) {
+		invalidate_inode_pages2_range(bdev->bd_mapping,
+					      start >> PAGE_SHIFT, -1);
+		return;
+	}
+	truncate_pagecache(bdev->bd_mapping->host, start);
+	bd_abort_claiming(bdev, holder);
+}
+
 static int blkfd_device_set_length(struct blkfd_device *dev, u64 length)
 {
 	struct block_device *bdev = dev->disk->part0;
-	bool shrink = length < bdev_nr_bytes(bdev);
+	u64 before = bdev_nr_bytes(bdev);
 	int ret;
 
 	lockdep_assert_held(&dev->lock);
-	if (shrink) {
+	if (length < before) {
 		ret = sync_blockdev(bdev);
 		if (ret)
 			return ret;
 	}
 	set_capacity(dev->disk, length >> SECTOR_SHIFT);
-	/* What is cached beyond the end must not come back when it grows. */
-	if (shrink)
-		invalidate_bdev(bdev);
+	blkfd_device_drop_edge(bdev, min(before, length));
+	if (length < before)
+		blkfd_device_drop_tail(bdev, length);
 	return 0;
 }
 

@@ -179,6 +179,52 @@ TEST_F(resize, cached_tail_does_not_come_back)
 	EXPECT_EQ(0, test_check_pattern(self->fd, SIZE / 2, SIZE / 2, 5));
 }
 
+TEST_F(resize, mapped_tail_does_not_come_back)
+{
+	char *map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			 self->fd, 0);
+
+	ASSERT_NE(MAP_FAILED, map);
+	test_fill(map, SIZE, 0, 4);
+	ASSERT_EQ(0, resize(self->fd, SIZE / 2));
+	ASSERT_EQ(0, test_write_pattern(self->backing, SIZE / 2, SIZE / 2, 5));
+	ASSERT_EQ(0, resize(self->fd, SIZE));
+	EXPECT_EQ(0, test_check_pattern(self->fd, 0, SIZE / 2, 4));
+	EXPECT_EQ(0, test_check_pattern(self->fd, SIZE / 2, SIZE / 2, 5));
+	EXPECT_EQ(-1, test_compare(map, SIZE / 2, 0, 4));
+	EXPECT_EQ(-1, test_compare(map + SIZE / 2, SIZE / 2, SIZE / 2, 5));
+}
+
+/* Also for the kernel, which looks at the same page table. */
+TEST_F(resize, mapped_tail_cannot_be_read)
+{
+	char *map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			 self->fd, 0);
+	int pipes[2];
+
+	ASSERT_NE(MAP_FAILED, map);
+	ASSERT_EQ(0, pipe(pipes));
+	test_fill(map, SIZE, 0, 4);
+	ASSERT_EQ(0, resize(self->fd, SIZE / 2));
+	EXPECT_EQ(1, write(pipes[1], map, 1));
+	EXPECT_EQ(-1, write(pipes[1], map + SIZE / 2, 1));
+	EXPECT_EQ(EFAULT, errno);
+}
+
+/* The end lies within a page, whose rest the kernel fills with zeroes. */
+TEST_F(resize, page_at_the_end_is_read_anew)
+{
+	const uint64_t end = SIZE / 2 + 512;
+
+	ASSERT_EQ(0, test_write_pattern(self->backing, 0, SIZE, 4));
+	ASSERT_EQ(0, resize(self->fd, end));
+	EXPECT_EQ(0, test_check_pattern(self->fd, 0, end, 4));
+	ASSERT_EQ(0, resize(self->fd, SIZE));
+	EXPECT_EQ(0, test_check_pattern(self->fd, 0, SIZE, 4));
+	ASSERT_EQ(0, resize(self->fd, end));
+	EXPECT_EQ(0, test_check_pattern(self->fd, 0, end, 4));
+}
+
 /* Windows */
 
 TEST_F(resize, window_grows_to_the_end_of_the_file_at_most)

@@ -158,7 +158,10 @@ struct blkfd_info {
  *	0: up to the present end of the file.
  *
  * The backing file itself is not changed. What is dirty in the device's cache
- * is written before the device shrinks.
+ * is written before the device shrinks; what somebody writes beyond the new end
+ * meanwhile may be lost. Nothing beyond it stays cached or mapped (touching it
+ * is SIGBUS), but for what a mounted file system holds: when the device grows,
+ * it shows what is then in the file.
  *
  * - EBADF: the descriptor is not open for writing and the device is not
  *   read-only.
