@@ -302,13 +302,14 @@ static int blkfd_io_discard(struct blkfd_device *dev, struct bio *bio)
 
 static int blkfd_io_write_zeroes(struct blkfd_device *dev, struct bio *bio)
 {
-	bool unmap = !(bio->bi_opf & REQ_NOUNMAP) &&
-		     !(dev->window.flags & BLKFD_F_NODISCARD);
+	bool may_punch = !(dev->window.flags & BLKFD_F_NODISCARD);
+	bool punch = may_punch && !(bio->bi_opf & REQ_NOUNMAP);
 	int ret;
 
-	ret = blkfd_io_fallocate(dev, bio, unmap ? FALLOC_FL_PUNCH_HOLE :
+	ret = blkfd_io_fallocate(dev, bio, punch ? FALLOC_FL_PUNCH_HOLE :
 						   FALLOC_FL_ZERO_RANGE);
-	if (ret == -EOPNOTSUPP && unmap)
+	/* Unless the other way may work. */
+	if (ret == -EOPNOTSUPP && punch == may_punch)
 		blk_queue_disable_write_zeroes(dev->disk->queue);
 	return ret;
 }

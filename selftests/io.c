@@ -788,6 +788,22 @@ TEST_F(io_holes, nodiscard_refuses_to_discard)
 	close(dev);
 }
 
+TEST(zeroes_that_a_file_never_takes_are_not_offered_twice)
+{
+	const char *attr = "queue/write_zeroes_max_bytes";
+	int file = test_memfd(SIZE), dev;
+
+	dev = test_create(file, BLKFD_F_NODISCARD, 0, 0, 0);
+	ASSERT_LE(0, dev);
+	ASSERT_EQ(0, test_write_pattern(dev, 0, SIZE, SEED));
+	EXPECT_LT(0, test_attr_number(test_id(dev), attr));
+	ASSERT_EQ(0, range_ioctl(dev, BLKZEROOUT));
+	EXPECT_EQ(0, test_attr_number(test_id(dev), attr));
+	EXPECT_EQ(0, test_check_zero(dev, HOLE_START, HOLE_LEN));
+	close(dev);
+	close(file);
+}
+
 /* Windows */
 
 FIXTURE(io_windows) {
