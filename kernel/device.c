@@ -191,15 +191,20 @@ out_put_disk:
 	return ret;
 }
 
-/* From here on the last one to close it ends it, if nobody has it open now. */
+/*
+ * From here on the last one to close it ends it, or this, if nobody has it open
+ * now: the disk must not go before its mutex is free.
+ */
 static void blkfd_device_publish(struct blkfd_device *dev)
 {
 	struct gendisk *disk = dev->disk;
 
+	get_device(disk_to_dev(disk));
 	mutex_lock(&disk->open_mutex);
 	dev->published = true;
 	blkfd_device_release(disk);
 	mutex_unlock(&disk->open_mutex);
+	put_disk(disk);
 }
 
 /**
