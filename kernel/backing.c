@@ -54,17 +54,24 @@ static int blkfd_backing_check_file(struct file *file)
 static int blkfd_backing_direct(struct blkfd_window *window,
 				const struct kstat *stat, u32 *block_size)
 {
+	u32 memory = SECTOR_SIZE, block;
+
 	if (!(window->file->f_mode & FMODE_CAN_ODIRECT))
 		return -EOPNOTSUPP;
-	if (!(stat->result_mask & STATX_DIOALIGN)) {
-		*block_size = i_blocksize(window->file->f_mapping->host);
-		return 0;
+	block = i_blocksize(window->file->f_mapping->host);
+	if (stat->result_mask & STATX_DIOALIGN) {
+		if (!stat->dio_offset_align)
+			return -EOPNOTSUPP;
+		block = stat->dio_offset_align;
+		memory = max_t(u32, stat->dio_mem_align, SECTOR_SIZE);
 	}
-	if (!stat->dio_offset_align)
+	block = max_t(u32, block, SECTOR_SIZE);
+	/* The block layer promises no alignment above that of a page. */
+	if (!is_power_of_2(block) || !is_power_of_2(memory) ||
+	    memory > PAGE_SIZE)
 		return -EOPNOTSUPP;
-	*block_size = max_t(u32, stat->dio_offset_align, SECTOR_SIZE);
-	window->dma_alignment =
-		max_t(u32, stat->dio_mem_align, SECTOR_SIZE) - 1;
+	*block_size = block;
+	window->dma_alignment = memory - 1;
 	return 0;
 }
 

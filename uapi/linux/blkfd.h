@@ -72,7 +72,8 @@
  * - EPERM: it is open with O_APPEND.
  * - ETXTBSY: it is in use as swap.
  * - EOPNOTSUPP: its file system offers no read_iter or write_iter; or
- *   BLKFD_F_DIRECT, and it cannot do direct I/O at this block size.
+ *   BLKFD_F_DIRECT, and it cannot do direct I/O at this block size, or only
+ *   with memory that is aligned to more than a page.
  * - EINVAL: the block size is not possible, or @offset, @length or the end
  *   of the file (with @length 0) is not a multiple of it.
  * - ERANGE: the window does not lie inside the file.
