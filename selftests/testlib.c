@@ -488,6 +488,14 @@ int test_reap(pid_t pid)
 
 /* Waiting */
 
+unsigned int test_slowdown(void)
+{
+	const char *value = getenv("TEST_SLOWDOWN");
+	int slowdown = value ? atoi(value) : 1;
+
+	return slowdown > 1 ? slowdown : 1;
+}
+
 static uint64_t now_ms(void)
 {
 	struct timespec now;
@@ -499,7 +507,7 @@ static uint64_t now_ms(void)
 bool test_wait(bool (*cond)(void *arg), void *arg, unsigned int timeout_ms)
 {
 	const struct timespec pause = { .tv_nsec = POLL_NS };
-	uint64_t end = now_ms() + timeout_ms;
+	uint64_t end = now_ms() + (uint64_t)timeout_ms * test_slowdown();
 
 	while (!cond(arg)) {
 		if (now_ms() > end)

@@ -32,6 +32,26 @@
 /* Long enough for anything that is bound to happen, under emulation too. */
 #define TEST_TIMEOUT_MS	10000
 
+/*
+ * What both are multiplied by: 1, or $TEST_SLOWDOWN, which the runner sets on
+ * kernels that are made to find bugs.
+ */
+unsigned int test_slowdown(void);
+
+/* The harness has a case's seconds in static data: scaled before it starts. */
+#undef TEST_HARNESS_MAIN
+#define TEST_HARNESS_MAIN						\
+	int main(int argc, char **argv)					\
+	{								\
+		struct __fixture_metadata *f;				\
+		struct __test_metadata *t;				\
+									\
+		for (f = __fixture_list; f; f = f->next)		\
+			for (t = f->tests; t; t = t->next)		\
+				t->timeout *= test_slowdown();		\
+		exit(test_harness_run(argc, argv));			\
+	}
+
 /* Devices, by raw ioctl. */
 
 /* BLKFD_CREATE on a /dev/blkfd opened for the call. */
@@ -154,7 +174,10 @@ int test_run(char *out, size_t size, const char *const argv[]);
 /* Waits for the child: its exit status or 128 + signal. */
 int test_reap(pid_t pid);
 
-/* Waiting: polls until cond(arg) is true, false if that took too long. */
+/*
+ * Waiting: polls until cond(arg) is true, false if that took longer than
+ * timeout_ms times the slow-down.
+ */
 bool test_wait(bool (*cond)(void *arg), void *arg, unsigned int timeout_ms);
 
 /* Descriptors over sockets. */
