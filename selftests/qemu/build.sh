@@ -11,23 +11,6 @@ series=$1
 copy=${2:-}
 targets="modules lib tools examples selftests"
 
-# in_root COMMAND...: there, with the mirror at /blkfd and all else read-only.
-in_root()
-{
-	# shellcheck disable=SC2016 # for the inner shell
-	as_root unshare --mount sh -euc '
-		root=$1 mirror=$2
-		shift 2
-		mount --bind "$root" "$root"
-		mount -o remount,bind,ro "$root"
-		mount -t proc proc "$root/proc"
-		mount -t tmpfs tmp "$root/tmp"
-		mount --rbind /dev "$root/dev"
-		mount --bind "$mirror" "$root/blkfd"
-		exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin LANG=C.UTF-8 "$@"
-	' - "$root" "$mirror" "$@"
-}
-
 build()
 {
 	local options=(-j"$(nproc)" -Otarget "KDIR=$kernel_build" "KSELFTEST=$KSELFTEST")
@@ -36,13 +19,15 @@ build()
 	if [ "$series" = native ]; then
 		make -C "$mirror" "${options[@]}" $targets
 	else
-		in_root make -C /blkfd "${options[@]}" $targets
+		in_root "${places[@]}" -- make -C /blkfd "${options[@]}" $targets
 	fi
 }
 
 kernel_find "$series"
-room=$cache/build-$series-$(echo "$tree ${root:-} $kernel_build" | hash_of -)
+room=$cache/build-$series-$(echo "$tree ${root:-} ${kernel:-} $kernel_build" | hash_of -)
 mirror=$room/blkfd
+places=("$mirror=/blkfd")
+[ -z "${kernel:-}" ] || places+=("$kernel/build=$kernel_build")
 mkdir -p "$mirror"
 exec 9>"$room/lock"
 flock 9

@@ -100,3 +100,25 @@ hash_of()
 {
 	cat -- "$@" | sha256sum | cut -c1-12
 }
+
+# in_root DIR=PLACE... -- COMMAND...: in the guest's root, with the directories
+# at those places of it and all else read-only.
+in_root()
+{
+	# shellcheck disable=SC2016 # for the inner shell
+	as_root unshare --mount sh -euc '
+		root=$1
+		shift
+		mount --bind "$root" "$root"
+		mount -o remount,bind,ro "$root"
+		mount -t proc proc "$root/proc"
+		mount -t tmpfs tmp "$root/tmp"
+		mount --rbind /dev "$root/dev"
+		while [ "$1" != -- ]; do
+			mount --bind "${1%%=*}" "$root${1#*=}"
+			shift
+		done
+		shift
+		exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin LANG=C.UTF-8 "$@"
+	' - "${root:?}" "$@"
+}

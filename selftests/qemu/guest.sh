@@ -7,13 +7,17 @@ cd /blkfd || exit
 # shellcheck source=module.sh
 . selftests/qemu/module.sh
 host=/run/blkfd
+kmemleak=/sys/kernel/debug/kmemleak
 export PATH=/blkfd/tools:/blkfd/examples:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
 export HOME=/root LANG=C.UTF-8 TERM=dumb
+
+# Of a kernel made to find bugs, that many times what the tests allow for.
+[ ! -e $kmemleak ] || export TEST_SLOWDOWN=10
 
 # /dev/vda is shown to udevd, so that it watches it; the rest need not be.
 start_udevd()
 {
-	local tries=200
+	local tries=$((200 * ${TEST_SLOWDOWN:-1}))
 
 	/usr/lib/systemd/systemd-udevd --daemon
 	echo add >/sys/block/vda/uevent
@@ -33,13 +37,29 @@ run_command()
 	busybox cat /run/err >"$(compgen -G '/dev/vport*p2')" & copiers+=($!)
 	setsid "${args[@]}" </dev/null >/run/out 2>/run/err || status=$?
 	{
-		sleep 3
+		sleep $((3 * ${TEST_SLOWDOWN:-1}))
 		echo "guest.sh: the command left processes with its output open" >/dev/kmsg
 		kill "${copiers[@]}"
 	} & watch=$!
 	wait "${copiers[@]}"
 	kill $watch 2>/dev/null
 	return $status
+}
+
+# Shows what has leaked in the kernel log. An object counts only if it is some
+# seconds old, and a second look tells a leak from a pointer on its way.
+find_leaks()
+{
+	local line
+
+	[ -e $kmemleak ] || return 0
+	sleep 6
+	echo scan >$kmemleak
+	echo scan >$kmemleak
+	while read -r line; do
+		echo "guest.sh: leak: $line" >/dev/kmsg
+	done <$kmemleak
+	echo clear >$kmemleak
 }
 
 finish()
@@ -50,11 +70,14 @@ finish()
 }
 
 start_udevd
+[ ! -e $kmemleak ] || echo clear >$kmemleak
 if [ -e $host/load ]; then
 	insmod /blkfd/kernel/blkfd.ko 2>$host/failure || finish 125
 fi
 echo "guest.sh: the command starts" >/dev/kmsg
 run_command 2>/dev/console
 status=$?
+find_leaks
 module_unload 2>$host/failure || status=125
+find_leaks
 finish $status

@@ -3,12 +3,13 @@
 # Sourced after common.sh: the one place that knows which kernels there are.
 
 # shellcheck disable=SC2034 # for the scripts that source this
-kernels="6.12 7.3"
+kernels="6.12 7.3 6.12-debug 7.3-debug"
 
 # kernel_find SERIES sets:
 # root		the Debian 13 root
+# kernel	of a debug kernel, its directory; else empty
 # kernel_image	what QEMU boots
-# kernel_modules	the directory of its modules, inside the root
+# kernel_version	its release
 # kernel_build	what KDIR is, inside the root
 # KSELFTEST	where the headers of the kernel's own tests are, inside the root
 # For "native", this machine, only the last two, and outside of any root.
@@ -22,16 +23,24 @@ kernel_find()
 	fi
 	root=$("$here/root.sh")
 	KSELFTEST=/usr/src/kselftest
-	kernel_image=$root/boot/$1/vmlinux
-	kernel_modules=/usr/lib/modules/$(cat "$root/boot/$1/version")
-	kernel_build=$kernel_modules/build
+	kernel=
+	if [[ $1 = *-debug ]]; then
+		kernel=$("$here/debug-kernel.sh" "${1%-debug}")
+		kernel_image=$kernel/vmlinux
+		kernel_version=$(ls "$kernel/lib/modules")
+		kernel_build=/mnt
+	else
+		kernel_image=$root/boot/$1/vmlinux
+		kernel_version=$(cat "$root/boot/$1/version")
+		kernel_build=/usr/lib/modules/$kernel_version/build
+	fi
 }
 
 # kernel_initramfs SERIES: makes it if need be, sets kernel_initramfs.
 kernel_initramfs()
 {
 	kernel_initramfs=$cache/initramfs-$1-$(
-		echo "$root" | hash_of - "$here"/{kernel.sh,init}).cpio
+		echo "$root $kernel" | hash_of - "$here"/{kernel.sh,init}).cpio
 	[ -e "$kernel_initramfs" ] || make_initramfs "$kernel_initramfs"
 }
 
@@ -44,18 +53,20 @@ make_initramfs()
 	cp "$root/bin/busybox" "$stage/bin/"
 	cp "$here/init" "$stage/init"
 	add_modules "$stage"
+	[ -z "$kernel" ] || cp -r "$kernel/lib" "$stage/"
 	(cd "$stage" && find . | ./bin/busybox cpio -o -H newc) >"$1.$$" 2>/dev/null
 	mv "$1.$$" "$1"
 	rm -rf "$stage"
 }
 
-# With all that they need, in the order that insmod wants.
+# With all that they need, in the order that insmod wants; none if built in.
 add_modules()
 {
 	local module list
 
+	: >"$1/modules/order"
 	list=$(for module in virtio_pci virtio_blk virtio_console 9pnet_virtio 9p overlay; do
-		/sbin/modprobe -d "$root" -S "${kernel_modules##*/}" --show-depends "$module"
+		/sbin/modprobe -d "${kernel:-$root}" -S "$kernel_version" --show-depends "$module"
 	done | sed -n 's/^insmod //p' | awk '!seen[$1]++ { print $1 }')
 	for module in $list; do
 		"$root/bin/busybox" xz -dc "$module" >"$1/modules/$(basename "$module" .xz)"

@@ -13,10 +13,12 @@ usage()
 	Builds this tree for a kernel, boots that kernel in QEMU with the tree at /blkfd,
 	loads the module, runs COMMAND there and exits with its status.
 
-	-k KERNEL   one of: $kernels (default: 6.12, the kernel of Debian 13)
-	-m MIB      memory (default: $memory)
+	-k KERNEL   one of: $kernels
+	            (default: 6.12, the kernel of Debian 13; -debug: built here to find bugs)
+	-m MIB      memory (default: $memory, debug kernels twice that)
 	-c CPUS     processors (default: $cpus)
-	-t SECONDS  time allowed from start to end, on this machine's clock (default: $limit)
+	-t SECONDS  time allowed from start to end, on this machine's clock (default: $limit,
+	            debug kernels ten times that)
 	-i          virtual time counts instructions, on one processor (MEASURE.md)
 	-s DIR      have DIR at /share, read-write
 	-n          do not load the module
@@ -58,6 +60,10 @@ while getopts :k:m:c:t:is:nh option; do
 	esac
 done
 shift $((OPTIND - 1))
+if [[ $series = *-debug ]]; then
+	[[ $asked = *m* ]] || memory=$((2 * memory))
+	[[ $asked = *t* ]] || limit=$((10 * limit))
+fi
 
 [ $# -gt 0 ] || { usage >&2; exit 2; }
 [[ " $kernels " == *" $series "* ]] || die 2 "-k $series: not one of: $kernels"
