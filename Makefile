@@ -26,6 +26,7 @@ KBUILD = $(MAKE) -C $(KDIR) M=$(CURDIR)/kernel CONFIG_BLK_DEV_FD=m \
 help:
 	@echo 'make demo           install what is needed, then build an image in a VM'
 	@echo 'make check          install what is needed, then all tests on both kernels'
+	@echo 'make check-debug    the same on kernels built to find bugs, hours under emulation'
 	@echo 'make all            module, library, command, examples and tests'
 	@echo 'make modules        for the running kernel, or for KDIR=headers'
 	@echo 'make lib            libblkfd, shared and static'
@@ -63,6 +64,9 @@ demo:
 check:
 	selftests/check.sh $(if $(NATIVE),native,$(KERNELS))
 
+check-debug:
+	selftests/check.sh $(addsuffix -debug,$(KERNELS))
+
 check-style:
 	selftests/check-style.sh
 
@@ -84,5 +88,5 @@ clean:
 	cd kernel && rm -f $(foreach dir,. mountfd,$(addprefix $(dir)/,*.o *.ko *.mod \
 		*.mod.c .*.cmd .*.o modules.order)) Module.symvers
 
-.PHONY: help all modules lib tools examples selftests demo check check-style \
-	install uninstall clean
+.PHONY: help all modules lib tools examples selftests demo check check-debug \
+	check-style install uninstall clean

@@ -23,12 +23,11 @@ add_up()
 }
 
 for kernel in "$@"; do
-	options=(-t 2400 -m 3072)
-	if [ "$kernel" = native ]; then
-		options=(-t 2400)
-	else
-		options+=(-k "$kernel")
-	fi
+	case $kernel in
+	native) options=(-t 2400) ;;
+	*-debug) options=(-k "$kernel" -t 24000) ;;
+	*) options=(-k "$kernel" -t 2400 -m 3072) ;;
+	esac
 	printf '\n=== all tests, kernel %s\n' "$kernel"
 	status=0
 	selftests/qemu/run.sh "${options[@]}" -- selftests/run-all.sh | tee "$log" || status=$?
