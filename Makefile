@@ -16,7 +16,7 @@ KERNELS := 6.12 7.3
 MOUNTFD ?= $(shell cd $(KDIR)/include/config 2>/dev/null && \
 	grep -qx CONFIG_LIVEPATCH=y auto.conf && \
 	grep -qx CONFIG_KPROBES=y auto.conf && \
-	grep -qx CONFIG_X86_64=y auto.conf && echo m)
+	grep -qx CONFIG_IA32_EMULATION=y auto.conf && echo m)
 
 # Headers come without pahole, which nothing here needs.
 KBUILD = $(MAKE) -C $(KDIR) M=$(CURDIR)/kernel CONFIG_BLK_DEV_FD=m \
@@ -28,7 +28,7 @@ help:
 	@echo 'make check          install what is needed, then all tests on both kernels'
 	@echo 'make check-debug    the same on kernels built to find bugs, hours under emulation'
 	@echo 'make all            module, library, command, examples and tests'
-	@echo 'make modules        for the running kernel, or for KDIR=headers'
+	@echo 'make modules        blkfd.ko and blkfd_mountfd.ko, for KDIR=headers'
 	@echo 'make lib            libblkfd, shared and static'
 	@echo 'make tools          blkfd and mount.blkfd'
 	@echo 'make examples       the example image builders'

@@ -29,8 +29,9 @@ typedef long mountfd_fsconfig_fn(int fd, unsigned int cmd,
 				 const void __user *value, int aux);
 
 /*
- * The body that both entries of the kernel share. Called directly, as they do:
- * nothing has its address, so that it need not have an ENDBR.
+ * The body that both entries of the kernel share; with one entry alone it would
+ * be part of that. Called directly, as they do: nothing has its address, so that
+ * it need not have an ENDBR.
  */
 DEFINE_STATIC_CALL_NULL(mountfd_fsconfig_kernel, mountfd_fsconfig_fn);
 

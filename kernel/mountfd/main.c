@@ -11,7 +11,7 @@
 
 static struct klp_func mountfd_funcs[] = {
 	{ .old_name = "__x64_sys_fsconfig", .new_func = mountfd_fsconfig_64 },
-	MOUNTFD_FUNC_32
+	{ .old_name = "__ia32_sys_fsconfig", .new_func = mountfd_fsconfig_32 },
 	{ .old_name = "lookup_bdev", .new_func = mountfd_source_lookup_bdev },
 	{ }
 };

@@ -41,12 +41,4 @@ void mountfd_source_enter(struct mountfd_call *call);
 void mountfd_source_leave(struct mountfd_call *call);
 int mountfd_source_lookup_bdev(const char *pathname, dev_t *dev);
 
-/* The entry for 32-bit programs, in kernels that have one. */
-#ifdef CONFIG_IA32_EMULATION
-#define MOUNTFD_FUNC_32 \
-	{ .old_name = "__ia32_sys_fsconfig", .new_func = mountfd_fsconfig_32 },
-#else
-#define MOUNTFD_FUNC_32
-#endif
-
 #endif /* BLKFD_MOUNTFD_H */
