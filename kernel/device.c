@@ -180,6 +180,9 @@ static int blkfd_device_add_disk(struct blkfd_device *dev)
 	}
 	blkfd_device_dress_disk(dev, minor);
 	ret = device_add_disk(NULL, dev->disk, blkfd_info_groups);
+	/* Without memory for the name it says that there is no name. */
+	if (ret && !dev_name(disk_to_dev(dev->disk)))
+		ret = -ENOMEM;
 	if (ret)
 		goto out_free_minor;
 	return 0;

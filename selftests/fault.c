@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Nothing is lost for want of memory: what a call allocates is refused it, the
+ * first time the first, then the second, until the call gets by. For kernels
+ * with fault injection; what the log of a lockdep, KASAN or kmemleak kernel
+ * says of it counts as much as what is asserted here.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "kselftest_harness.h"
+#include "libblkfd.h"
+#include "testlib.h"
+
+#define SIZE		TEST_MIB
+#define FAIL_NTH	"/proc/thread-self/fail-nth"
+#define NTH_MAX		10000
+
+static int write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = write(fd, text, strlen(text));
+	close(fd);
+	return ret < 0 ? -errno : 0;
+}
+
+/* Allocations that may sleep are refused too, without a word in the log. */
+static int allow_faults(void)
+{
+	return write_text("/sys/kernel/debug/failslab/ignore-gfp-wait", "N") ?:
+	       write_text("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N") ?:
+	       write_text("/sys/kernel/debug/failslab/verbose", "0") ?:
+	       write_text("/sys/kernel/debug/fail_page_alloc/verbose", "0");
+}
+
+FIXTURE(fault) {
+	int nth;
+	int file;
+	int dev;
+};
+
+FIXTURE_SETUP(fault)
+{
+	self->nth = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
+	if (self->nth < 0)
+		SKIP(return, "this kernel has no fault injection");
+	ASSERT_EQ(0, allow_faults());
+	self->file = test_memfd(SIZE);
+	ASSERT_LE(0, self->file);
+	self->dev = test_create(self->file, 0, 0, 0, 0);
+	ASSERT_LE(0, self->dev);
+}
+
+FIXTURE_TEARDOWN(fault)
+{
+}
+
+/* Calls until none of the allocations is refused any more; what it returned. */
+static int refuse_each(struct __test_metadata *_metadata, int nth,
+		       int (*call)(void *arg), void *arg,
+		       void (*check)(struct __test_metadata *_metadata, int ret))
+{
+	char text[16] = "";
+	int i, ret = -1;
+
+	for (i = 1; i < NTH_MAX; i++) {
+		snprintf(text, sizeof(text), "%d", i);
+		ASSERT_LT(0, pwrite(nth, text, strlen(text), 0));
+		ret = call(arg);
+		memset(text, 0, sizeof(text));
+		ASSERT_LT(0, pread(nth, text, sizeof(text) - 1, 0));
+		ASSERT_LT(0, pwrite(nth, "0", 1, 0));
+		if (atoi(text))
+			break;
+		check(_metadata, ret);
+	}
+	TH_LOG("%d allocations were refused", i - 1);
+	EXPECT_LT(1, i);
+	EXPECT_GT(NTH_MAX, i);
+	return ret;
+}
+
+static int create(void *arg)
+{
+	return test_create(*(int *)arg, 0, 0, 0, 0);
+}
+
+static void expect_device_or_enomem(struct __test_metadata *_metadata, int ret)
+{
+	if (ret >= 0)
+		ret = close(ret) ?: -ENOMEM;
+	EXPECT_EQ(-ENOMEM, ret);
+}
+
+TEST_F(fault, creation_fails_and_leaves_nothing)
+{
+	int first = create(&self->file), ret;
+
+	ASSERT_LE(0, first);
+	ASSERT_EQ(0, close(first));
+	ret = refuse_each(_metadata, self->nth, create, &self->file,
+			  expect_device_or_enomem);
+	EXPECT_EQ(first, ret);
+	EXPECT_EQ(0, close(ret));
+	EXPECT_EQ(0, close(self->dev));
+	EXPECT_TRUE(test_wait_none());
+}
+
+static int reopen(void *arg)
+{
+	char path[BLKFD_PATH_MAX];
+	int ret;
+
+	ret = blkfd_path(*(int *)arg, path, sizeof(path));
+	if (ret)
+		return ret;
+	ret = open(path, O_RDWR | O_CLOEXEC);
+	return ret < 0 ? -errno : ret;
+}
+
+TEST_F(fault, device_outlives_failing_opens)
+{
+	int ret = refuse_each(_metadata, self->nth, reopen, &self->dev,
+			      expect_device_or_enomem);
+
+	EXPECT_EQ(0, close(ret));
+	EXPECT_EQ(0, test_write_pattern(self->dev, 0, SIZE, 1));
+	EXPECT_EQ(0, fsync(self->dev));
+	EXPECT_EQ(0, test_check_pattern(self->file, 0, SIZE, 1));
+}
+
+static int read_direct(void *arg)
+{
+	static char buf[8192] __attribute__((aligned(4096)));
+	ssize_t ret;
+
+	ret = pread(*(int *)arg, buf, sizeof(buf), 0);
+	if (ret < 0)
+		return -errno;
+	return test_compare(buf, ret, 0, 1) < 0 ? ret : -EILSEQ;
+}
+
+static void expect_data_or_enomem(struct __test_metadata *_metadata, int ret)
+{
+	EXPECT_TRUE(ret == -ENOMEM || ret == 8192);
+}
+
+/* The commands have a reserve; who sends the bio may fail. */
+TEST_F(fault, reads_are_right_or_fail)
+{
+	char path[BLKFD_PATH_MAX];
+	int fd;
+
+	ASSERT_EQ(0, test_write_pattern(self->file, 0, SIZE, 1));
+	ASSERT_EQ(0, blkfd_path(self->dev, path, sizeof(path)));
+	fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(8192, refuse_each(_metadata, self->nth, read_direct, &fd,
+				    expect_data_or_enomem));
+}
+
+TEST_HARNESS_MAIN
