@@ -19,8 +19,8 @@ MOUNTFD ?= $(shell cd $(KDIR)/include/config 2>/dev/null && \
 	grep -qx CONFIG_IA32_EMULATION=y auto.conf && echo m)
 
 # Headers come without pahole, which nothing here needs.
-KBUILD = $(MAKE) -C $(KDIR) M=$(CURDIR)/kernel CONFIG_BLK_DEV_FD=m \
-	CONFIG_BLK_DEV_FD_MOUNTFD=$(MOUNTFD) CONFIG_DEBUG_INFO_BTF_MODULES= \
+KBUILD = $(MAKE) -C $(KDIR) M=$(CURDIR)/kernel CONFIG_BLK_DEV_BLKFD=m \
+	CONFIG_BLK_DEV_BLKFD_MOUNTFD=$(MOUNTFD) CONFIG_DEBUG_INFO_BTF_MODULES= \
 	$(if $(DESTDIR),INSTALL_MOD_PATH=$(abspath $(DESTDIR)))
 
 help:
