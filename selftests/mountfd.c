@@ -81,7 +81,7 @@ static void read_log(int context, char *message, size_t size)
 	message[used] = 0;
 }
 
-/* From a descriptor to a mount at TARGET, and that the mount works. */
+/* From a descriptor to a mount at TARGET. */
 static int mount_by_fd(int fd)
 {
 	int context = context_open("ext4"), ret;
@@ -464,10 +464,9 @@ TEST_F(mountfd, second_source_is_refused)
 	expect_second_refused(_metadata, self->dev, set_path, set_fd);
 }
 
-/* The results of one attempt: errors and what the context has to say. */
+/* The result of one attempt, and what the context has to say. */
 struct refusal {
 	int set;
-	int create;
 	char log[256];
 };
 
@@ -602,7 +601,7 @@ TEST_F(mountfd, regular_files_are_still_taken_by_who_takes_them)
 
 /* Who may */
 
-/* Makes the attempt as somebody else: its three errors, one a byte. */
+/* The errors of an attempt to mount, made as somebody else. */
 struct attempt {
 	int open;
 	int set;

@@ -113,7 +113,7 @@ static char *mountfd_source_name(struct file *file, char *buf)
  * mountfd_source_alloc - make a source of a file
  * @file: A block device, perhaps open with O_PATH.
  *
- * Called by functions of the patch, while which the module stays.
+ * To be called from a function of the patch: the module stays while that runs.
  *
  * Returns: the only reference to it, or ERR_PTR(-ENOMEM).
  */
