@@ -212,12 +212,14 @@ int blkfd_backing_check(struct file *file, const struct blkfd_create *arg,
 int blkfd_backing_open(struct blkfd_window *window)
 {
 	struct file *file = window->file;
-	int flags = file->f_flags & (O_SYNC | O_NOATIME);
+	int flags = file->f_flags & O_SYNC;
 
 	flags |= window->flags & BLKFD_F_RDONLY ? O_RDONLY : O_RDWR;
 	file = dentry_open(&file->f_path, flags | O_LARGEFILE, current_cred());
 	if (IS_ERR(file))
 		return PTR_ERR(file);
+	/* Nobody has it yet. Reads by the task that sends them: see inline.c. */
+	file->f_flags |= O_NOATIME;
 	window->file = file;
 	return 0;
 }

@@ -11,6 +11,7 @@
 #define BLKFD_BLKFD_H
 
 #include <linux/blkdev.h>
+#include <linux/fs.h>
 #include <linux/mempool.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
@@ -22,8 +23,8 @@
 /* How many devices may lie on each other's file systems. */
 #define BLKFD_MAX_DEPTH 4
 
-/* Commands of one device that may run at once; the others wait for a worker. */
-#define BLKFD_IO_WORKERS 4
+/* Commands of one device that may wait at once; others wait for a worker. */
+#define BLKFD_WORKERS 4
 
 #define BLKFD_FLAGS (BLKFD_F_RDONLY | BLKFD_F_DIRECT | BLKFD_F_NODISCARD)
 
@@ -53,21 +54,115 @@ struct blkfd_window {
 };
 
 /**
- * struct blkfd_io_worker - one of those that work off a device's backlog
- * @work: Queued when @busy becomes true. Not part of a command: a workqueue
+ * struct blkfd_io_cmd - a bio on its way
+ * @next: In the device's backlog, among those that a worker is to end, or among
+ *	those that are at hand.
+ * @bio: What is to be done.
+ * @iocb: The call on the file that is under way.
+ * @refs: Who may still touch @iocb: the one that made the call, and the file.
+ * @result: What the call returned.
+ * @error: What to end the bio with, 0 or negative.
+ * @done: Bytes that earlier calls have moved.
+ * @nowait: The call is one that may not wait.
+ * @by_worker: It took a worker.
+ * @flushed: The flush that comes before the data is done.
+ * @accounted: The bio is in the disk's statistics since @start.
+ * @start: In jiffies.
+ */
+struct blkfd_io_cmd {
+	struct blkfd_io_cmd *next;
+	struct bio *bio;
+	struct kiocb iocb;
+	atomic_t refs;
+	ssize_t result;
+	int error;
+	unsigned int done;
+	bool nowait;
+	bool by_worker;
+	bool flushed;
+	bool accounted;
+	unsigned long start;
+};
+
+/* First in, first out. */
+struct blkfd_io_list {
+	struct blkfd_io_cmd *first;
+	struct blkfd_io_cmd **end;
+};
+
+static inline void blkfd_io_list_init(struct blkfd_io_list *list)
+{
+	list->first = NULL;
+	list->end = &list->first;
+}
+
+static inline void blkfd_io_list_add(struct blkfd_io_list *list,
+				     struct blkfd_io_cmd *cmd)
+{
+	cmd->next = NULL;
+	*list->end = cmd;
+	list->end = &cmd->next;
+}
+
+static inline struct blkfd_io_cmd *
+blkfd_io_list_take(struct blkfd_io_list *list)
+{
+	struct blkfd_io_cmd *cmd = list->first;
+
+	if (!cmd)
+		return NULL;
+	list->first = cmd->next;
+	if (!list->first)
+		list->end = &list->first;
+	return cmd;
+}
+
+/**
+ * struct blkfd_io_stats - which way I/Os went
+ * @inline_ios: By the task that sent them.
+ * @worker_ios: By a worker, at least the last part.
+ * @would_block: Attempts without a worker that came to nothing.
+ */
+struct blkfd_io_stats {
+	u64 inline_ios;
+	u64 worker_ios;
+	u64 would_block;
+};
+
+enum blkfd_worker_state {
+	BLKFD_WORKER_IDLE,
+	BLKFD_WORKER_AWAKE,	/* on the way to the backlog */
+	BLKFD_WORKER_ASLEEP,	/* or was, during the present command */
+};
+
+/**
+ * struct blkfd_worker - one of those that work off a device's backlog
+ * @work: Queued when an idle worker wakes. Not part of a command: a workqueue
  *	takes a work item at the address of a running one for the same, and lets
  *	it wait, which a command in a finished one's memory may not.
  * @dev: The device.
- * @busy: Under io_lock.
+ * @state: Under worker_lock.
+ * @plug: Of the thread, while it runs.
+ * @sleeps: In @plug; called before the thread goes to sleep.
+ * @ended: Commands whose bios are to be ended.
+ * @ended_count: How many those are.
+ * @blkcg: What the thread is charged to, with @memcg.
+ * @memcg: Holds a reference.
  */
-struct blkfd_io_worker {
+struct blkfd_worker {
 	struct work_struct work;
 	struct blkfd_device *dev;
-	bool busy;
+	enum blkfd_worker_state state;
+	struct blk_plug plug;
+	struct blk_plug_cb sleeps;
+	struct blkfd_io_list ended;
+	unsigned int ended_count;
+	struct cgroup_subsys_state *blkcg;
+	struct cgroup_subsys_state *memcg;
 };
 
 /*
- * Lock order: disk->open_mutex, lock. io_lock is innermost and taken with
+ * Lock order: disk->open_mutex, lock. worker_lock is innermost and taken with
  * interrupts off.
  */
 struct blkfd_device {
@@ -86,18 +181,36 @@ struct blkfd_device {
 	bool dying;
 	struct work_struct reap;
 
+	/* REQ_OP_* to try without a worker, as bits. */
+	unsigned int inline_ops;
+	/* Attempts in a row that came to nothing; races do no harm. */
+	unsigned int inline_misses;
+	/* When the file's times were last seen to be those of now, in jiffies. */
+	unsigned long inline_times_at;
+
+	struct blkfd_io_stats __percpu *io_stats;
+	atomic64_t io_errors;
+
 	/*
 	 * The backlog and who works it off. A device shares neither its threads
 	 * nor its reserve of commands: its file may lie on another one, or keep
 	 * it waiting for ever.
 	 */
-	spinlock_t io_lock;
-	struct list_head io_backlog;	/* io_lock */
-	struct blkfd_io_worker io_workers[BLKFD_IO_WORKERS];
-	struct workqueue_struct *io_queue;
 	mempool_t io_cmds;
-	atomic64_t io_errors;
+	spinlock_t worker_lock;		/* backlog, and who is awake */
+	struct blkfd_io_list backlog;	/* worker_lock */
+	unsigned int workers_awake;	/* worker_lock */
+	struct blkfd_worker workers[BLKFD_WORKERS];
+	struct workqueue_struct *worker_queue;
 };
+
+/* A write to a file holds off the freezing of its file system. */
+static inline bool blkfd_io_is_file_write(const struct blkfd_device *dev,
+					  const struct blkfd_io_cmd *cmd)
+{
+	return op_is_write(bio_op(cmd->bio)) &&
+	       S_ISREG(file_inode(dev->window.file)->i_mode);
+}
 
 /* backing.c */
 int blkfd_backing_check(struct file *file, const struct blkfd_create *arg,
@@ -122,17 +235,29 @@ struct file *blkfd_inode_open(struct blkfd_device *dev);
 extern const struct attribute_group *blkfd_info_groups[];
 void blkfd_info_fill(struct blkfd_device *dev, struct blkfd_info *info);
 
+/* inline.c */
+void blkfd_inline_init_device(struct blkfd_device *dev);
+bool blkfd_inline_submit(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
+
 /* io.c */
 int blkfd_io_init(void);
 void blkfd_io_exit(void);
 int blkfd_io_init_device(struct blkfd_device *dev);
 void blkfd_io_exit_device(struct blkfd_device *dev);
 void blkfd_io_submit(struct bio *bio);
+bool blkfd_io_transfer(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
+bool blkfd_io_execute(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
+void blkfd_io_end(struct blkfd_io_cmd *cmd);
 
 /* ioctl.c */
 long blkfd_ioctl_control(struct file *file, unsigned int cmd,
 			 unsigned long arg);
 int blkfd_ioctl_device(struct block_device *bdev, blk_mode_t mode,
 		       unsigned int cmd, unsigned long arg);
+
+/* worker.c */
+int blkfd_worker_init_device(struct blkfd_device *dev);
+void blkfd_worker_exit_device(struct blkfd_device *dev);
+void blkfd_worker_queue(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
 
 #endif /* BLKFD_BLKFD_H */

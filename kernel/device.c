@@ -131,6 +131,7 @@ blkfd_device_alloc(const struct blkfd_window *window)
 	if (!dev)
 		return ERR_PTR(-ENOMEM);
 	dev->id = atomic64_inc_return(&blkfd_device_last_id);
+	dev->window = *window;
 	ret = blkfd_io_init_device(dev);
 	if (ret) {
 		kfree(dev);
@@ -138,7 +139,6 @@ blkfd_device_alloc(const struct blkfd_window *window)
 	}
 	dev->creator = get_current_cred();
 	dev->creator_pid = get_pid(task_tgid(current));
-	dev->window = *window;
 	mutex_init(&dev->lock);
 	INIT_WORK(&dev->reap, blkfd_device_reap);
 	return dev;

@@ -7,6 +7,7 @@
 #include <linux/device.h>
 #include <linux/fs.h>
 #include <linux/part_stat.h>
+#include <linux/percpu.h>
 #include <linux/pid.h>
 #include <linux/sysfs.h>
 #include <linux/user_namespace.h>
@@ -45,6 +46,20 @@ static void blkfd_info_fill_stats(struct blkfd_device *dev,
 	info->errors = atomic64_read(&dev->io_errors);
 }
 
+static void blkfd_info_fill_io(struct blkfd_device *dev,
+			       struct blkfd_info *info)
+{
+	struct blkfd_io_stats *stats;
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		stats = per_cpu_ptr(dev->io_stats, cpu);
+		info->inline_ios += READ_ONCE(stats->inline_ios);
+		info->worker_ios += READ_ONCE(stats->worker_ios);
+		info->would_block += READ_ONCE(stats->would_block);
+	}
+}
+
 /**
  * blkfd_info_fill - what is known of a device now
  * @dev: The device.
@@ -68,6 +83,7 @@ void blkfd_info_fill(struct blkfd_device *dev, struct blkfd_info *info)
 		.creator_pid	= blkfd_info_creator_pid(dev),
 	};
 	blkfd_info_fill_stats(dev, info);
+	blkfd_info_fill_io(dev, info);
 }
 
 static struct blkfd_device *blkfd_info_device(struct device *ddev)
@@ -96,9 +112,11 @@ BLKFD_INFO_ATTR(creator_uid, "%u", info.creator_uid);
 BLKFD_INFO_ATTR(creator_pid, "%u", info.creator_pid);
 BLKFD_INFO_ATTR(stats,
 		"reads %llu\nread_bytes %llu\nwrites %llu\nwrite_bytes %llu\n"
-		"discards %llu\nflushes %llu\nerrors %llu",
+		"discards %llu\nflushes %llu\nerrors %llu\n"
+		"inline_ios %llu\nworker_ios %llu\nwould_block %llu",
 		info.reads, info.read_bytes, info.writes, info.write_bytes,
-		info.discards, info.flushes, info.errors);
+		info.discards, info.flushes, info.errors,
+		info.inline_ios, info.worker_ios, info.would_block);
 
 static const char * const blkfd_info_flag_names[] = {
 	"rdonly", "direct", "nodiscard",

@@ -97,6 +97,8 @@ static struct inode *blkfd_inode_alloc(struct blkfd_device *dev)
 	inode->i_uid = current_fsuid();
 	inode->i_gid = current_fsgid();
 	simple_inode_init_ts(inode);
+	/* Of no use to anybody who has no name to find it by. */
+	inode->i_flags |= S_NOATIME | S_NOCMTIME;
 	init_special_inode(inode, S_IFBLK | 0600, disk_devt(dev->disk));
 	return inode;
 }

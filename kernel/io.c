@@ -1,57 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The data path: each bio becomes a command, and each command one or more calls
- * on the backing file, made by workers in the name of the bio's cgroups and of
- * the device's creator. A command belongs to whoever runs it; a bio ends last of
+ * on the backing file, made by the task that submitted it where inline.c allows
+ * it, else by workers. A command belongs to whoever runs it; a bio ends last of
  * all, since the file may be released as soon as nobody waits for I/O any more.
  */
 #include <linux/bio.h>
-#include <linux/blk-cgroup.h>
 #include <linux/blkdev.h>
-#include <linux/cgroup.h>
-#include <linux/cred.h>
 #include <linux/falloc.h>
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/kthread.h>
+#include <linux/local_lock.h>
 #include <linux/mempool.h>
 #include <linux/part_stat.h>
-#include <linux/sched/mm.h>
+#include <linux/percpu.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
-#include <linux/workqueue.h>
 
 #include "blkfd.h"
-#include "memcg.h"
 
 /* Commands in reserve, for each device: enough to keep its workers busy. */
-#define BLKFD_IO_RESERVE	BLKFD_IO_WORKERS
+#define BLKFD_IO_RESERVE	BLKFD_WORKERS
 
-/**
- * struct blkfd_io_cmd - a bio on its way
- * @node: In the device's backlog.
- * @bio: What is to be done.
- * @iocb: The call on the file that is under way.
- * @refs: Who may still touch @iocb: the one that made the call, and the file.
- * @result: What the call returned.
- * @done: Bytes that earlier calls have moved.
- * @flushed: The flush that comes before the data is done.
- * @accounted: The bio is in the disk's statistics since @start.
- * @start: In jiffies.
- */
-struct blkfd_io_cmd {
-	struct list_head node;
-	struct bio *bio;
-	struct kiocb iocb;
-	atomic_t refs;
-	ssize_t result;
-	unsigned int done;
-	bool flushed;
-	bool accounted;
-	unsigned long start;
-};
+/* Commands that a processor keeps at hand. */
+#define BLKFD_IO_SPARES		32
 
 static struct kmem_cache *blkfd_io_cache;
+
+/* Commands at hand on a processor, of no device: most never need others. */
+struct blkfd_io_spares {
+	local_lock_t lock;
+	struct blkfd_io_cmd *first;	/* lock */
+	unsigned int count;		/* lock */
+};
+
+static DEFINE_PER_CPU(struct blkfd_io_spares, blkfd_io_spares) = {
+	.lock = INIT_LOCAL_LOCK(lock),
+};
 
 static struct blkfd_device *blkfd_io_device(const struct bio *bio)
 {
@@ -96,71 +81,90 @@ static void blkfd_io_account_end(struct blkfd_io_cmd *cmd)
 	}
 }
 
-/* The command is gone after this, and so may the device be. */
-static void blkfd_io_end(struct blkfd_io_cmd *cmd, int error)
+static struct blkfd_io_cmd *blkfd_io_take_spare(void)
+{
+	struct blkfd_io_cmd *cmd = NULL;
+	struct blkfd_io_spares *spares;
+	unsigned long flags;
+
+	local_lock_irqsave(&blkfd_io_spares.lock, flags);
+	spares = this_cpu_ptr(&blkfd_io_spares);
+	if (spares->count) {
+		cmd = spares->first;
+		spares->first = cmd->next;
+		spares->count--;
+	}
+	local_unlock_irqrestore(&blkfd_io_spares.lock, flags);
+	return cmd;
+}
+
+static bool blkfd_io_put_spare(struct blkfd_io_cmd *cmd)
+{
+	struct blkfd_io_spares *spares;
+	unsigned long flags;
+	bool put;
+
+	local_lock_irqsave(&blkfd_io_spares.lock, flags);
+	spares = this_cpu_ptr(&blkfd_io_spares);
+	put = spares->count < BLKFD_IO_SPARES;
+	if (put) {
+		cmd->next = spares->first;
+		spares->first = cmd;
+		spares->count++;
+	}
+	local_unlock_irqrestore(&blkfd_io_spares.lock, flags);
+	return put;
+}
+
+static struct blkfd_io_cmd *blkfd_io_alloc(struct blkfd_device *dev,
+					   struct bio *bio)
+{
+	gfp_t gfp = bio->bi_opf & REQ_NOWAIT ? GFP_NOWAIT : GFP_NOIO;
+	struct blkfd_io_cmd *cmd = blkfd_io_take_spare();
+
+	if (!cmd)
+		cmd = mempool_alloc(&dev->io_cmds, gfp);
+	if (!cmd)
+		return NULL;
+	cmd->bio = bio;
+	cmd->error = 0;
+	cmd->done = 0;
+	cmd->by_worker = false;
+	cmd->flushed = false;
+	return cmd;
+}
+
+/* The device's reserve comes first. */
+static void blkfd_io_free(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
+{
+	if (READ_ONCE(dev->io_cmds.curr_nr) < BLKFD_IO_RESERVE ||
+	    !blkfd_io_put_spare(cmd))
+		mempool_free(cmd, &dev->io_cmds);
+}
+
+/**
+ * blkfd_io_end - end the bio of a command that is over
+ * @cmd: With its error, if any. Gone after this, and so may the device be.
+ *
+ * Context: any.
+ */
+void blkfd_io_end(struct blkfd_io_cmd *cmd)
 {
 	struct blkfd_device *dev = blkfd_io_device(cmd->bio);
 	struct bio *bio = cmd->bio;
 
-	if (error) {
-		bio->bi_status = blkfd_io_status(error);
-		if (error != -EOPNOTSUPP)
+	if (cmd->error) {
+		bio->bi_status = blkfd_io_status(cmd->error);
+		if (cmd->error != -EOPNOTSUPP)
 			atomic64_inc(&dev->io_errors);
 	}
-	blkfd_io_account_end(cmd);
-	mempool_free(cmd, &dev->io_cmds);
-	bio_endio(bio);
-}
-
-static struct blkfd_io_worker *blkfd_io_idle_worker(struct blkfd_device *dev)
-{
-	int i;
-
-	lockdep_assert_held(&dev->io_lock);
-	for (i = 0; i < BLKFD_IO_WORKERS; i++)
-		if (!dev->io_workers[i].busy)
-			return &dev->io_workers[i];
-	return NULL;
-}
-
-/* To an idle worker if there is one, else to whichever is through first. */
-static void blkfd_io_queue(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
-{
-	struct blkfd_io_worker *worker;
-	unsigned long flags;
-
-	spin_lock_irqsave(&dev->io_lock, flags);
-	list_add_tail(&cmd->node, &dev->io_backlog);
-	worker = blkfd_io_idle_worker(dev);
-	if (worker) {
-		worker->busy = true;
-		queue_work(dev->io_queue, &worker->work);
-	}
-	spin_unlock_irqrestore(&dev->io_lock, flags);
-}
-
-/* The next command; without one, the worker is off the device. */
-static struct blkfd_io_cmd *blkfd_io_next(struct blkfd_io_worker *worker)
-{
-	struct blkfd_device *dev = worker->dev;
-	struct blkfd_io_cmd *cmd;
-
-	spin_lock_irq(&dev->io_lock);
-	cmd = list_first_entry_or_null(&dev->io_backlog, struct blkfd_io_cmd,
-				       node);
-	if (cmd)
-		list_del(&cmd->node);
+	if (cmd->by_worker)
+		this_cpu_inc(dev->io_stats->worker_ios);
 	else
-		worker->busy = false;
-	spin_unlock_irq(&dev->io_lock);
-	return cmd;
-}
-
-static void blkfd_io_end_write(struct blkfd_io_cmd *cmd)
-{
-	if (op_is_write(bio_op(cmd->bio)) &&
-	    S_ISREG(file_inode(cmd->iocb.ki_filp)->i_mode))
-		kiocb_end_write(&cmd->iocb);
+		this_cpu_inc(dev->io_stats->inline_ios);
+	blkfd_io_account_end(cmd);
+	blkfd_io_free(dev, cmd);
+	bio_endio(bio);
 }
 
 /* Direct I/O cannot go on in the middle of a block. */
@@ -171,37 +175,70 @@ static bool blkfd_io_can_go_on(struct blkfd_device *dev,
 	       !(cmd->done & (dev->window.block_size - 1));
 }
 
+/* An attempt that came to nothing says nothing: a worker's call will. */
+static void blkfd_io_count_attempt(struct blkfd_device *dev,
+				   struct blkfd_io_cmd *cmd)
+{
+	if (cmd->result > 0) {
+		if (READ_ONCE(dev->inline_misses))
+			WRITE_ONCE(dev->inline_misses, 0);
+		return;
+	}
+	WRITE_ONCE(dev->inline_misses, READ_ONCE(dev->inline_misses) + 1);
+	this_cpu_inc(dev->io_stats->would_block);
+}
+
 /*
  * A call is over. One that moved less than was left goes on in a worker; one
  * that moved nothing has come to the end of a file that is now too short.
+ *
+ * Returns: whether the command is over, too; else it is not the caller's.
  */
-static void blkfd_io_put(struct blkfd_io_cmd *cmd)
+static bool blkfd_io_is_over(struct blkfd_device *dev,
+			     struct blkfd_io_cmd *cmd)
 {
-	struct blkfd_device *dev = blkfd_io_device(cmd->bio);
-
-	if (!atomic_dec_and_test(&cmd->refs))
-		return;
-	blkfd_io_end_write(cmd);
-	if (cmd->result <= 0) {
-		blkfd_io_end(cmd, cmd->result ?: -EIO);
-		return;
+	if (blkfd_io_is_file_write(dev, cmd))
+		kiocb_end_write(&cmd->iocb);
+	if (cmd->nowait)
+		blkfd_io_count_attempt(dev, cmd);
+	if (cmd->result > 0)
+		cmd->done += cmd->result;
+	else if (!cmd->nowait)
+		cmd->error = cmd->result ?: -EIO;
+	if (cmd->error || cmd->done >= cmd->bio->bi_iter.bi_size)
+		return true;
+	if (!blkfd_io_can_go_on(dev, cmd)) {
+		cmd->error = -EIO;
+		return true;
 	}
-	cmd->done += cmd->result;
-	if (cmd->done >= cmd->bio->bi_iter.bi_size)
-		blkfd_io_end(cmd, 0);
-	else if (blkfd_io_can_go_on(dev, cmd))
-		blkfd_io_queue(dev, cmd);
-	else
-		blkfd_io_end(cmd, -EIO);
+	blkfd_worker_queue(dev, cmd);
+	return false;
 }
 
+/* The file is through with the call, in whatever context. */
 static void blkfd_io_complete(struct kiocb *iocb, long result)
 {
 	struct blkfd_io_cmd *cmd = container_of(iocb, struct blkfd_io_cmd,
 						iocb);
 
 	cmd->result = result;
-	blkfd_io_put(cmd);
+	if (atomic_dec_and_test(&cmd->refs) &&
+	    blkfd_io_is_over(blkfd_io_device(cmd->bio), cmd))
+		blkfd_io_end(cmd);
+}
+
+static unsigned int blkfd_io_count_bvecs(struct bio *bio,
+					 struct bvec_iter left)
+{
+	unsigned int count = 0;
+	struct bvec_iter pos;
+	struct bio_vec bvec;
+
+	if (mp_bvec_iter_len(bio->bi_io_vec, left) == left.bi_size)
+		return 1;
+	__bio_for_each_bvec(bvec, bio, pos, left)
+		count++;
+	return count;
 }
 
 /* What is left of the bio, straight from its own vector. */
@@ -209,19 +246,15 @@ static void blkfd_io_init_iter(struct blkfd_io_cmd *cmd, struct iov_iter *iter)
 {
 	struct bio *bio = cmd->bio;
 	struct bvec_iter left = bio->bi_iter;
-	struct bvec_iter pos;
-	struct bio_vec bvec;
-	unsigned int count = 0;
 	struct bio_vec *first;
 
-	bio_advance_iter(bio, &left, cmd->done);
-	__bio_for_each_bvec(bvec, bio, pos, left)
-		count++;
+	if (cmd->done)
+		bio_advance_iter(bio, &left, cmd->done);
 	first = bio->bi_io_vec + left.bi_idx;
-	bvec = mp_bvec_iter_bvec(bio->bi_io_vec, left);
 	iov_iter_bvec(iter, op_is_write(bio_op(bio)) ? ITER_SOURCE : ITER_DEST,
-		      first, count, left.bi_size);
-	iter->iov_offset = bvec.bv_offset - first->bv_offset;
+		      first, blkfd_io_count_bvecs(bio, left), left.bi_size);
+	iter->iov_offset = mp_bvec_iter_offset(bio->bi_io_vec, left) -
+			   first->bv_offset;
 }
 
 /* Where the bio begins in the file. */
@@ -230,28 +263,46 @@ static loff_t blkfd_io_pos(struct blkfd_device *dev, struct bio *bio)
 	return dev->window.offset + (bio->bi_iter.bi_sector << SECTOR_SHIFT);
 }
 
+static int blkfd_io_iocb_flags(struct blkfd_device *dev,
+			       struct blkfd_io_cmd *cmd)
+{
+	bool direct = dev->window.flags & BLKFD_F_DIRECT;
+	struct bio *bio = cmd->bio;
+	int flags;
+
+	flags = dev->window.file->f_iocb_flags & (IOCB_DSYNC | IOCB_SYNC);
+	if (direct)
+		flags |= IOCB_DIRECT;
+	if (cmd->nowait)
+		flags |= direct ? IOCB_NOWAIT : IOCB_NOWAIT | IOCB_NOIO;
+	if (op_is_write(bio_op(bio)))
+		flags |= IOCB_WRITE;
+	if (bio->bi_opf & REQ_FUA)
+		flags |= IOCB_DSYNC;
+	return flags;
+}
+
 static void blkfd_io_init_iocb(struct blkfd_device *dev,
 			       struct blkfd_io_cmd *cmd)
 {
-	struct file *file = dev->window.file;
-	struct bio *bio = cmd->bio;
-
 	cmd->iocb = (struct kiocb) {
-		.ki_filp	= file,
-		.ki_pos		= blkfd_io_pos(dev, bio) + cmd->done,
+		.ki_filp	= dev->window.file,
+		.ki_pos		= blkfd_io_pos(dev, cmd->bio) + cmd->done,
 		.ki_complete	= blkfd_io_complete,
-		.ki_flags	= file->f_iocb_flags & (IOCB_DSYNC | IOCB_SYNC),
-		.ki_ioprio	= bio->bi_ioprio,
+		.ki_flags	= blkfd_io_iocb_flags(dev, cmd),
+		.ki_ioprio	= cmd->bio->bi_ioprio,
 	};
-	if (dev->window.flags & BLKFD_F_DIRECT)
-		cmd->iocb.ki_flags |= IOCB_DIRECT;
-	if (bio->bi_opf & REQ_FUA)
-		cmd->iocb.ki_flags |= IOCB_DSYNC;
 }
 
-/* Reads or writes what is left; the command is not ours any more afterwards. */
-static void blkfd_io_transfer(struct blkfd_device *dev,
-			      struct blkfd_io_cmd *cmd)
+/**
+ * blkfd_io_transfer - read or write what is left
+ * @dev: The command's device.
+ * @cmd: The command. What a write must begin with is done.
+ *
+ * Returns: whether the command is over, for the caller to end; else it is not
+ * the caller's any more.
+ */
+bool blkfd_io_transfer(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 {
 	const struct file_operations *fops = dev->window.file->f_op;
 	struct kiocb *iocb = &cmd->iocb;
@@ -261,17 +312,17 @@ static void blkfd_io_transfer(struct blkfd_device *dev,
 	blkfd_io_init_iter(cmd, &iter);
 	blkfd_io_init_iocb(dev, cmd);
 	atomic_set(&cmd->refs, 2);
-	if (op_is_write(bio_op(cmd->bio))) {
-		if (S_ISREG(file_inode(iocb->ki_filp)->i_mode))
-			kiocb_start_write(iocb);
-		iocb->ki_flags |= IOCB_WRITE;
+	if (iocb->ki_flags & IOCB_WRITE)
 		ret = fops->write_iter(iocb, &iter);
-	} else {
+	else
 		ret = fops->read_iter(iocb, &iter);
+	if (ret == -EIOCBQUEUED) {
+		if (!atomic_dec_and_test(&cmd->refs))
+			return false;
+	} else {
+		cmd->result = ret;
 	}
-	if (ret != -EIOCBQUEUED)
-		blkfd_io_complete(iocb, ret);
-	blkfd_io_put(cmd);
+	return blkfd_io_is_over(dev, cmd);
 }
 
 static int blkfd_io_flush(struct blkfd_device *dev)
@@ -325,116 +376,90 @@ static bool blkfd_io_is_refused(struct blkfd_device *dev, struct bio *bio)
 	       op_is_write(bio_op(bio));
 }
 
-/* The command is not ours any more afterwards. */
-static void blkfd_io_execute(struct blkfd_device *dev,
-			     struct blkfd_io_cmd *cmd)
+static int blkfd_io_allocate(struct blkfd_device *dev, struct bio *bio)
+{
+	switch (bio_op(bio)) {
+	case REQ_OP_DISCARD:
+		return blkfd_io_discard(dev, bio);
+	case REQ_OP_WRITE_ZEROES:
+		return blkfd_io_write_zeroes(dev, bio);
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+/* As kiocb_start_write(): a file system that is to be frozen waits. */
+static void blkfd_io_start_write(struct blkfd_device *dev)
+{
+	struct super_block *sb = file_inode(dev->window.file)->i_sb;
+
+	sb_start_write(sb);
+	__sb_writers_release(sb, SB_FREEZE_WRITE);
+}
+
+/**
+ * blkfd_io_execute - carry a command out
+ * @dev: Its device.
+ * @cmd: The command.
+ *
+ * Context: a worker.
+ *
+ * Returns: whether it is over, for the caller to end; else it is not the
+ * caller's any more.
+ */
+bool blkfd_io_execute(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 {
 	struct bio *bio = cmd->bio;
-	int ret = 0;
 
 	if (blkfd_io_is_refused(dev, bio)) {
-		blkfd_io_end(cmd, -EIO);
-		return;
+		cmd->error = -EIO;
+		return true;
 	}
 	if (bio->bi_opf & REQ_PREFLUSH && !cmd->flushed) {
-		ret = blkfd_io_flush(dev);
+		cmd->error = blkfd_io_flush(dev);
 		cmd->flushed = true;
 	}
-	if (ret || !bio->bi_iter.bi_size) {
-		blkfd_io_end(cmd, ret);
-		return;
+	if (cmd->error || !bio->bi_iter.bi_size)
+		return true;
+	if (bio_op(bio) != REQ_OP_READ && bio_op(bio) != REQ_OP_WRITE) {
+		cmd->error = blkfd_io_allocate(dev, bio);
+		return true;
 	}
-	switch (bio_op(bio)) {
-	case REQ_OP_READ:
-	case REQ_OP_WRITE:
-		blkfd_io_transfer(dev, cmd);
-		return;
-	case REQ_OP_DISCARD:
-		ret = blkfd_io_discard(dev, bio);
-		break;
-	case REQ_OP_WRITE_ZEROES:
-		ret = blkfd_io_write_zeroes(dev, bio);
-		break;
-	default:
-		ret = -EOPNOTSUPP;
-	}
-	blkfd_io_end(cmd, ret);
-}
-
-/* In the name of the bio's cgroups, though it may be over by the return. */
-static void blkfd_io_execute_charged(struct blkfd_device *dev,
-				     struct blkfd_io_cmd *cmd)
-{
-	struct cgroup_subsys_state *blkcg = bio_blkcg_css(cmd->bio);
-	struct cgroup_subsys_state *memcg = blkfd_memcg_get(blkcg);
-	struct mem_cgroup *old_memcg;
-
-	if (blkcg)
-		kthread_associate_blkcg(blkcg);
-	old_memcg = blkfd_memcg_enter(memcg);
-	blkfd_io_execute(dev, cmd);
-	blkfd_memcg_leave(memcg, old_memcg);
-	if (blkcg)
-		kthread_associate_blkcg(NULL);
-}
-
-/*
- * Must not wait for memory that only this device can free by writing, nor be
- * throttled for the dirty pages of the devices above. What the file system
- * keeps for root, or from a user by quota, is as for the device's creator.
- */
-static void blkfd_io_work(struct work_struct *work)
-{
-	struct blkfd_io_worker *worker = container_of(work,
-						      struct blkfd_io_worker,
-						      work);
-	struct blkfd_io_cmd *cmd;
-	const struct cred *old_cred = override_creds(worker->dev->creator);
-	unsigned int noio = memalloc_noio_save();
-	unsigned long old_flags = current->flags;
-
-	current->flags |= PF_LOCAL_THROTTLE;
-	while ((cmd = blkfd_io_next(worker))) {
-		blkfd_io_execute_charged(worker->dev, cmd);
-		cond_resched();
-	}
-	current_restore_flags(old_flags, PF_LOCAL_THROTTLE);
-	memalloc_noio_restore(noio);
-	revert_creds(old_cred);
+	cmd->nowait = false;
+	if (blkfd_io_is_file_write(dev, cmd))
+		blkfd_io_start_write(dev);
+	return blkfd_io_transfer(dev, cmd);
 }
 
 /**
  * blkfd_io_init_device - what a new device needs before its first bio
- * @dev: Zeroed, but for its id.
- *
- * The threads are not of the kind that is promised to run when memory is short
- * (WQ_MEM_RECLAIM): such may not wait for others, and file systems do wait for
- * theirs, xfs when space runs out.
+ * @dev: Zeroed, but for its id and its window.
  *
  * Returns: 0 or -ENOMEM.
  */
 int blkfd_io_init_device(struct blkfd_device *dev)
 {
-	int i, ret;
+	int ret;
 
-	spin_lock_init(&dev->io_lock);
-	INIT_LIST_HEAD(&dev->io_backlog);
-	for (i = 0; i < BLKFD_IO_WORKERS; i++) {
-		dev->io_workers[i].dev = dev;
-		INIT_WORK(&dev->io_workers[i].work, blkfd_io_work);
-	}
+	blkfd_inline_init_device(dev);
+	dev->io_stats = alloc_percpu_gfp(struct blkfd_io_stats,
+					 GFP_KERNEL_ACCOUNT);
+	if (!dev->io_stats)
+		return -ENOMEM;
 	ret = mempool_init_slab_pool(&dev->io_cmds, BLKFD_IO_RESERVE,
 				     blkfd_io_cache);
 	if (ret)
-		return ret;
-	dev->io_queue = alloc_workqueue("blkfd%llu",
-					WQ_UNBOUND | WQ_FREEZABLE,
-					BLKFD_IO_WORKERS, dev->id);
-	if (!dev->io_queue) {
-		mempool_exit(&dev->io_cmds);
-		return -ENOMEM;
-	}
+		goto out_free_stats;
+	ret = blkfd_worker_init_device(dev);
+	if (ret)
+		goto out_exit_pool;
 	return 0;
+
+out_exit_pool:
+	mempool_exit(&dev->io_cmds);
+out_free_stats:
+	free_percpu(dev->io_stats);
+	return ret;
 }
 
 /**
@@ -445,34 +470,31 @@ int blkfd_io_init_device(struct blkfd_device *dev)
  */
 void blkfd_io_exit_device(struct blkfd_device *dev)
 {
-	destroy_workqueue(dev->io_queue);
+	blkfd_worker_exit_device(dev);
 	mempool_exit(&dev->io_cmds);
+	free_percpu(dev->io_stats);
 }
 
 /**
  * blkfd_io_submit - submit_bio of the block device operations
- * @bio: Goes to a worker whole, or in parts of which each comes here again.
+ * @bio: Of any length: a file has no limits that it would have to be split to.
  *
- * This is the one place where a bio is taken on: an I/O that can do without a
- * worker would branch off here.
+ * This is the one place where a bio is taken on: one that can go to the disk
+ * below as it is, past the file, would branch off here.
  */
 void blkfd_io_submit(struct bio *bio)
 {
 	struct blkfd_device *dev = blkfd_io_device(bio);
 	struct blkfd_io_cmd *cmd;
 
-	bio = bio_split_to_limits(bio);
-	if (!bio)
-		return;
-	cmd = mempool_alloc(&dev->io_cmds,
-			    bio->bi_opf & REQ_NOWAIT ? GFP_NOWAIT : GFP_NOIO);
+	cmd = blkfd_io_alloc(dev, bio);
 	if (!cmd) {
 		bio_wouldblock_error(bio);
 		return;
 	}
-	*cmd = (struct blkfd_io_cmd) { .bio = bio };
 	blkfd_io_account_start(cmd);
-	blkfd_io_queue(dev, cmd);
+	if (!blkfd_inline_submit(dev, cmd))
+		blkfd_worker_queue(dev, cmd);
 }
 
 int blkfd_io_init(void)
@@ -481,7 +503,22 @@ int blkfd_io_init(void)
 	return blkfd_io_cache ? 0 : -ENOMEM;
 }
 
+static void blkfd_io_free_spares(struct blkfd_io_spares *spares)
+{
+	struct blkfd_io_cmd *cmd, *next;
+
+	for (cmd = spares->first; cmd; cmd = next) {
+		next = cmd->next;
+		kmem_cache_free(blkfd_io_cache, cmd);
+	}
+}
+
+/* No device is left. */
 void blkfd_io_exit(void)
 {
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		blkfd_io_free_spares(per_cpu_ptr(&blkfd_io_spares, cpu));
 	kmem_cache_destroy(blkfd_io_cache);
 }

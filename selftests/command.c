@@ -535,8 +535,9 @@ TEST_F(command, info_keys_are_the_fields_of_the_interface)
 	EXPECT_OUTPUT("backing_file\nbacking_ino\nbacking_major\n"
 		      "backing_minor\nblock_size\ncreator_pid\n"
 		      "creator_uid\ndev_major\ndev_minor\ndiscards\n"
-		      "diskseq\nerrors\nflags\nflushes\nid\nlength\n"
-		      "mounts\noffset\nread_bytes\nreads\nwrite_bytes\n"
+		      "diskseq\nerrors\nflags\nflushes\nid\ninline_ios\n"
+		      "length\nmounts\noffset\nread_bytes\nreads\n"
+		      "worker_ios\nwould_block\nwrite_bytes\n"
 		      "writes\n", MAKE_FILE
 		      "blkfd exec $f -- blkfd info --json {} |\n"
 		      "jq -r '.[0] | keys[]'");

@@ -1653,7 +1653,7 @@ static int fuse_open(pid_t *server)
 
 TEST(block_of_a_file_below_a_sector_is_a_sector)
 {
-	pid_t server;
+	pid_t server = -1;
 	int file, dev;
 
 	if (!test_has_module("fuse"))

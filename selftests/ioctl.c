@@ -905,9 +905,11 @@ TEST_F(device, sysfs_shows_counts_of_info)
 	ASSERT_EQ(0, test_info(self->fd, &info));
 	snprintf(wanted, sizeof(wanted), "reads %llu\nread_bytes %llu\n"
 		 "writes %llu\nwrite_bytes %llu\ndiscards %llu\n"
-		 "flushes %llu\nerrors %llu", info.reads, info.read_bytes,
-		 info.writes, info.write_bytes, info.discards, info.flushes,
-		 info.errors);
+		 "flushes %llu\nerrors %llu\ninline_ios %llu\n"
+		 "worker_ios %llu\nwould_block %llu", info.reads,
+		 info.read_bytes, info.writes, info.write_bytes, info.discards,
+		 info.flushes, info.errors, info.inline_ios, info.worker_ios,
+		 info.would_block);
 	ASSERT_LT(0, test_attr(self->id, "blkfd/stats", value, sizeof(value)));
 	EXPECT_STREQ(wanted, value);
 }

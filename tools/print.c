@@ -37,6 +37,9 @@ static void visit_fields(const struct blkfd_info *info, field_fn print)
 		{ "discards", info->discards },
 		{ "flushes", info->flushes },
 		{ "errors", info->errors },
+		{ "inline_ios", info->inline_ios },
+		{ "worker_ios", info->worker_ios },
+		{ "would_block", info->would_block },
 	};
 	size_t i;
 

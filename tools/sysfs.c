@@ -113,6 +113,9 @@ static int read_stats(int dir, struct blkfd_info *info)
 		{ "discards", &info->discards },
 		{ "flushes", &info->flushes },
 		{ "errors", &info->errors },
+		{ "inline_ios", &info->inline_ios },
+		{ "worker_ios", &info->worker_ios },
+		{ "would_block", &info->would_block },
 	};
 	char text[512], name[32], *line, *rest;
 	unsigned long long value;

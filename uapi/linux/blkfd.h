@@ -49,7 +49,8 @@
  * @fd: Descriptor of the backing file: a regular file of any file system, a
  *	memfd, or a block device; open for reading. If it is not open for
  *	writing, the device is read-only, as with BLKFD_F_RDONLY. The device
- *	opens the file anew, with the same access mode, for itself.
+ *	opens the file anew, with the same access mode, for itself, and with
+ *	O_NOATIME.
  * @flags: BLKFD_F_RDONLY, BLKFD_F_DIRECT, BLKFD_F_NODISCARD or none.
  * @offset: First byte of the file that belongs to the device. A multiple of
  *	the block size. Default 0.
@@ -124,9 +125,14 @@ struct blkfd_create {
  * @flushes: Flushes completed.
  * @errors: Requests that failed, also counted above; not those that the file
  *	does not support at all.
+ * @inline_ios: Requests of all kinds, failed ones too, that the task that sent
+ *	them carried out.
+ * @worker_ios: Those that a worker carried out, in whole or in part.
+ * @would_block: Attempts without a worker that came to nothing, since they
+ *	would have had to wait; each is also among @worker_ios.
  *
- * Only output. The request counts are those of /sys/block/blkfdN/stat and stand
- * still while queue/iostats is off.
+ * Only output. The counts from @reads to @flushes are those of
+ * /sys/block/blkfdN/stat and stand still while queue/iostats is off.
  */
 struct blkfd_info {
 	__aligned_u64 id;
@@ -149,9 +155,12 @@ struct blkfd_info {
 	__aligned_u64 discards;
 	__aligned_u64 flushes;
 	__aligned_u64 errors;
+	__aligned_u64 inline_ios;
+	__aligned_u64 worker_ios;
+	__aligned_u64 would_block;
 };
 
-#define BLKFD_INFO_SIZE_VER0	128
+#define BLKFD_INFO_SIZE_VER0	152
 
 /**
  * struct blkfd_resize - argument of BLKFD_RESIZE

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Whether an I/O may be carried out by the task that submits it, in the middle
+ * of whatever that task is doing, and not by a worker.
+ *
+ * The task holds locks, most of them of the file system on the device. They are
+ * of two kinds. The outer ones (i_rwsem, invalidate_lock, freeze protection) are
+ * held over the I/O of data. Inside them, and never around them, come those of
+ * transactions, block maps and inodes' buffers. Below, only the outer ones keep
+ * to IOCB_NOWAIT everywhere; the inner ones are taken by every file system that
+ * looks where a block is. So an I/O is for a worker unless the task can hold
+ * nothing but outer locks, and the file system below waits for inner ones only.
+ */
+#include <linux/bio.h>
+#include <linux/blkdev.h>
+#include <linux/fs.h>
+#include <linux/iversion.h>
+#include <linux/magic.h>
+#include <linux/moduleparam.h>
+#include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task_stack.h>
+#include <linux/shmem_fs.h>
+
+#include "blkfd.h"
+#include "cgroup.h"
+
+/* So many attempts in a row for nothing, and only one in so many is made. */
+#define BLKFD_INLINE_MISSES	8
+#define BLKFD_INLINE_RETRY	16
+
+static bool blkfd_inline_io = true;
+module_param_named(inline_io, blkfd_inline_io, bool, 0644);
+MODULE_PARM_DESC(inline_io, "I/O by the task that submits it, where that is safe (default: Y)");
+
+/*
+ * btrfs waits for an inode's i_rwsem in direct reads, asked to or not. With
+ * btrfs above, the task may hold that of another inode.
+ */
+static bool blkfd_inline_file_waits(const struct file *file)
+{
+	return file_inode(file)->i_sb->s_magic == BTRFS_SUPER_MAGIC;
+}
+
+/* tmpfs knows no IOCB_NOWAIT, but its reads wait for swap at most. */
+static bool blkfd_inline_can_read(const struct blkfd_window *window)
+{
+	struct file *file = window->file;
+
+	if (shmem_mapping(file->f_mapping))
+		return true;
+	if (!(file->f_mode & FMODE_NOWAIT) || blkfd_inline_file_waits(file))
+		return false;
+	/* Out of its cache, a block device is read under its i_rwsem. */
+	return window->flags & BLKFD_F_DIRECT ||
+	       S_ISREG(file_inode(file)->i_mode);
+}
+
+/*
+ * Into the page cache, xfs writes all that is dirty when it runs out of space,
+ * asked not to wait or not; ext4 and f2fs cannot be asked.
+ */
+static bool blkfd_inline_can_write(const struct blkfd_window *window)
+{
+	struct file *file = window->file;
+
+	return file->f_mode & FMODE_NOWAIT && !blkfd_inline_file_waits(file) &&
+	       window->flags & BLKFD_F_DIRECT &&
+	       !(window->flags & BLKFD_F_RDONLY);
+}
+
+/**
+ * blkfd_inline_init_device - what the file of a new device allows for
+ * @dev: The device; its window is final.
+ */
+void blkfd_inline_init_device(struct blkfd_device *dev)
+{
+	if (blkfd_inline_can_read(&dev->window))
+		dev->inline_ops |= BIT(REQ_OP_READ);
+	if (blkfd_inline_can_write(&dev->window))
+		dev->inline_ops |= BIT(REQ_OP_WRITE);
+}
+
+/* Data only, and no flush: that waits for the whole file system. */
+static bool blkfd_inline_suits_bio(const struct blkfd_device *dev,
+				   const struct bio *bio)
+{
+	return BIT_ULL(bio_op(bio)) & dev->inline_ops &&
+	       !(bio->bi_opf & (REQ_PREFLUSH | REQ_FUA)) &&
+	       bio->bi_iter.bi_size;
+}
+
+/* A clone's maker, device-mapper say, may have hidden that it is metadata. */
+static bool blkfd_inline_is_clone(const struct bio *bio)
+{
+	return bio_flagged(bio, BIO_CLONED);
+}
+
+/*
+ * Inner locks are held over the I/O of metadata: ext4 reads a block of its map
+ * under i_data_sem, which the ext4 below takes for its own map. File systems
+ * mark it, or do it by way of the device's own cache.
+ */
+static bool blkfd_inline_is_metadata(const struct blkfd_device *dev,
+				     const struct bio *bio)
+{
+	if (bio->bi_opf & REQ_META)
+		return true;
+	return bio_first_folio_all((struct bio *)bio)->mapping ==
+		dev->disk->part0->bd_mapping;
+}
+
+/* In a transaction, which the one below would nest in and might wait for. */
+static bool blkfd_inline_in_transaction(void)
+{
+	return current->journal_info;
+}
+
+/*
+ * Where the task has said that file systems, or block devices, must not be
+ * entered for memory: it holds what they might want. Reclaim itself is one of
+ * these places. So is this one: memory of the call below that comes from
+ * another device of ours is that one's workers' to read.
+ */
+static bool blkfd_inline_in_reclaim_scope(void)
+{
+	return current->flags & (PF_MEMALLOC | PF_MEMALLOC_NOFS |
+				 PF_MEMALLOC_NOIO | PF_KSWAPD);
+}
+
+/* The file system below, and the drivers below that, want half of a stack. */
+static bool blkfd_inline_has_stack(void)
+{
+	unsigned long left = (unsigned long)__builtin_frame_address(0) -
+			     (unsigned long)task_stack_page(current);
+
+	return left > THREAD_SIZE / 2;
+}
+
+/* A write that ends with a flush, as the file has it: FUA on every write. */
+static bool blkfd_inline_is_sync(const struct blkfd_device *dev)
+{
+	struct file *file = dev->window.file;
+
+	return file->f_iocb_flags & (IOCB_DSYNC | IOCB_SYNC) ||
+	       IS_SYNC(file->f_mapping->host);
+}
+
+/* What the task may not write to files does not hold for devices: SIGXFSZ. */
+static bool blkfd_inline_has_file_limit(void)
+{
+	return rlimit(RLIMIT_FSIZE) != RLIM_INFINITY;
+}
+
+static bool blkfd_inline_times_differ(struct inode *inode)
+{
+	struct timespec64 now = current_time(inode);
+	struct timespec64 mtime = inode_get_mtime(inode);
+	struct timespec64 ctime = inode_get_ctime(inode);
+
+	return !timespec64_equal(&mtime, &now) ||
+	       !timespec64_equal(&ctime, &now) ||
+	       (IS_I_VERSION(inode) && inode_iversion_need_inc(inode));
+}
+
+/*
+ * ext4 and f2fs change times in a transaction, asked not to wait or not. Times
+ * go on with the clock's tick: to look once in each is enough.
+ */
+static bool blkfd_inline_times_are_due(struct blkfd_device *dev)
+{
+	unsigned long now = jiffies;
+
+	if (READ_ONCE(dev->inline_times_at) == now)
+		return false;
+	if (blkfd_inline_times_differ(file_inode(dev->window.file)))
+		return true;
+	WRITE_ONCE(dev->inline_times_at, now);
+	return false;
+}
+
+/* An attempt costs. Off by a few, and by a race, is good enough. */
+static bool blkfd_inline_is_hopeless(struct blkfd_device *dev)
+{
+	unsigned int misses = READ_ONCE(dev->inline_misses);
+
+	if (misses < BLKFD_INLINE_MISSES)
+		return false;
+	WRITE_ONCE(dev->inline_misses, misses + 1);
+	return misses % BLKFD_INLINE_RETRY;
+}
+
+static bool blkfd_inline_is_allowed(struct blkfd_device *dev,
+				    const struct bio *bio)
+{
+	if (!READ_ONCE(blkfd_inline_io) || !blkfd_inline_suits_bio(dev, bio) ||
+	    blkfd_inline_is_clone(bio) || blkfd_inline_is_metadata(dev, bio) ||
+	    blkfd_inline_in_transaction() || blkfd_inline_in_reclaim_scope() ||
+	    !blkfd_inline_has_stack() || !blkfd_cgroup_is_current(bio) ||
+	    blkfd_inline_is_hopeless(dev))
+		return false;
+	return bio_op(bio) == REQ_OP_READ ||
+	       (!blkfd_inline_is_sync(dev) && !blkfd_inline_has_file_limit() &&
+		!blkfd_inline_times_are_due(dev));
+}
+
+/*
+ * What the file system below submits, and waits for, must not be queued behind
+ * the bio that is being submitted now.
+ */
+static bool blkfd_inline_transfer(struct blkfd_device *dev,
+				  struct blkfd_io_cmd *cmd)
+{
+	struct bio_list *bio_list = current->bio_list;
+	unsigned int noio = memalloc_noio_save();
+	bool over;
+
+	current->bio_list = NULL;
+	over = blkfd_io_transfer(dev, cmd);
+	current->bio_list = bio_list;
+	memalloc_noio_restore(noio);
+	return over;
+}
+
+/* Thawing may depend on what the task does next. */
+static bool blkfd_inline_start_write(const struct blkfd_device *dev)
+{
+	struct super_block *sb = file_inode(dev->window.file)->i_sb;
+
+	if (!sb_start_write_trylock(sb))
+		return false;
+	/* Who ends the call ends this: as in kiocb_start_write(). */
+	__sb_writers_release(sb, SB_FREEZE_WRITE);
+	return true;
+}
+
+/**
+ * blkfd_inline_submit - carry a command out without a worker, if that is safe
+ * @dev: Its device.
+ * @cmd: A new command. Not the caller's any more, unless this returns false.
+ *
+ * An attempt that comes to nothing ends in a worker by itself.
+ *
+ * Context: Where its bio was submitted.
+ *
+ * Returns: false if nothing was tried.
+ */
+bool blkfd_inline_submit(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
+{
+	if (!blkfd_inline_is_allowed(dev, cmd->bio))
+		return false;
+	if (blkfd_io_is_file_write(dev, cmd) && !blkfd_inline_start_write(dev))
+		return false;
+	cmd->nowait = true;
+	if (blkfd_inline_transfer(dev, cmd))
+		blkfd_io_end(cmd);
+	return true;
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Workers: threads that carry a device's commands out, one after the other, in
+ * the name of each bio's cgroups and with the rights of the device's creator.
+ * One that is awake is enough, and costs the fewest wake-ups; one that goes to
+ * sleep over a command leaves the rest of the backlog to another.
+ */
+#include <linux/bio.h>
+#include <linux/blk-cgroup.h>
+#include <linux/blkdev.h>
+#include <linux/cred.h>
+#include <linux/kthread.h>
+#include <linux/sched/mm.h>
+#include <linux/workqueue.h>
+
+#include "blkfd.h"
+#include "cgroup.h"
+
+/* Ends of so many commands may wait for each other. */
+#define BLKFD_WORKER_BATCH	16
+
+static struct blkfd_worker *blkfd_worker_find_idle(struct blkfd_device *dev)
+{
+	int i;
+
+	lockdep_assert_held(&dev->worker_lock);
+	for (i = 0; i < BLKFD_WORKERS; i++)
+		if (dev->workers[i].state == BLKFD_WORKER_IDLE)
+			return &dev->workers[i];
+	return NULL;
+}
+
+/* Somebody must be on the way to the backlog, or have gone to sleep trying. */
+static void blkfd_worker_wake(struct blkfd_device *dev)
+{
+	struct blkfd_worker *worker;
+
+	lockdep_assert_held(&dev->worker_lock);
+	if (dev->workers_awake || !dev->backlog.first)
+		return;
+	worker = blkfd_worker_find_idle(dev);
+	if (!worker)
+		return;
+	worker->state = BLKFD_WORKER_AWAKE;
+	dev->workers_awake++;
+	queue_work(dev->worker_queue, &worker->work);
+}
+
+/**
+ * blkfd_worker_queue - leave a command to the workers
+ * @dev: Its device.
+ * @cmd: Not the caller's any more.
+ *
+ * Context: any.
+ */
+void blkfd_worker_queue(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
+{
+	unsigned long flags;
+
+	cmd->by_worker = true;
+	spin_lock_irqsave(&dev->worker_lock, flags);
+	blkfd_io_list_add(&dev->backlog, cmd);
+	blkfd_worker_wake(dev);
+	spin_unlock_irqrestore(&dev->worker_lock, flags);
+}
+
+/* The next command; without one, the worker is off the device if it @may_go. */
+static struct blkfd_io_cmd *blkfd_worker_take(struct blkfd_worker *worker,
+					      bool may_go)
+{
+	struct blkfd_device *dev = worker->dev;
+	struct blkfd_io_cmd *cmd;
+
+	spin_lock_irq(&dev->worker_lock);
+	if (worker->state == BLKFD_WORKER_ASLEEP) {
+		worker->state = BLKFD_WORKER_AWAKE;
+		dev->workers_awake++;
+	}
+	cmd = blkfd_io_list_take(&dev->backlog);
+	if (!cmd && may_go) {
+		worker->state = BLKFD_WORKER_IDLE;
+		dev->workers_awake--;
+	}
+	spin_unlock_irq(&dev->worker_lock);
+	return cmd;
+}
+
+static void blkfd_worker_end_commands(struct blkfd_worker *worker)
+{
+	struct blkfd_io_cmd *cmd;
+
+	while ((cmd = blkfd_io_list_take(&worker->ended)))
+		blkfd_io_end(cmd);
+	worker->ended_count = 0;
+}
+
+/*
+ * Whoever waits for what is over may send the next commands. Let them do it now,
+ * while they have nobody to wake.
+ */
+static struct blkfd_io_cmd *blkfd_worker_next(struct blkfd_worker *worker)
+{
+	struct blkfd_io_cmd *cmd;
+
+	if (worker->ended_count >= BLKFD_WORKER_BATCH)
+		blkfd_worker_end_commands(worker);
+	cmd = blkfd_worker_take(worker, !worker->ended_count);
+	if (cmd || !worker->ended_count)
+		return cmd;
+	blkfd_worker_end_commands(worker);
+	cond_resched();
+	return blkfd_worker_take(worker, true);
+}
+
+/*
+ * The scheduler flushes the plug of a task that goes to sleep, and calls this
+ * first. The worker may be long: nobody must wait for it.
+ */
+static void blkfd_worker_sleeps(struct blk_plug_cb *cb, bool from_schedule)
+{
+	struct blkfd_worker *worker = container_of(cb, struct blkfd_worker,
+						   sleeps);
+	struct blkfd_device *dev = worker->dev;
+	unsigned long flags;
+
+	INIT_LIST_HEAD(&cb->list);
+	blkfd_worker_end_commands(worker);
+	spin_lock_irqsave(&dev->worker_lock, flags);
+	worker->state = BLKFD_WORKER_ASLEEP;
+	dev->workers_awake--;
+	blkfd_worker_wake(dev);
+	spin_unlock_irqrestore(&dev->worker_lock, flags);
+}
+
+/* Until the next such call; NULL: the thread is charged as it was before. */
+static void blkfd_worker_charge(struct blkfd_worker *worker,
+				struct cgroup_subsys_state *blkcg)
+{
+	if (blkcg == worker->blkcg)
+		return;
+	blkfd_cgroup_leave(worker->memcg);
+	kthread_associate_blkcg(blkcg);
+	worker->blkcg = blkcg;
+	worker->memcg = blkfd_cgroup_enter(blkcg);
+}
+
+static void blkfd_worker_execute(struct blkfd_worker *worker,
+				 struct blkfd_io_cmd *cmd)
+{
+	if (list_empty(&worker->sleeps.list))
+		list_add(&worker->sleeps.list, &worker->plug.cb_list);
+	blkfd_worker_charge(worker, bio_blkcg_css(cmd->bio));
+	if (!blkfd_io_execute(worker->dev, cmd))
+		return;
+	blkfd_io_list_add(&worker->ended, cmd);
+	worker->ended_count++;
+}
+
+static void blkfd_worker_run(struct blkfd_worker *worker)
+{
+	struct blkfd_io_cmd *cmd;
+
+	blk_start_plug(&worker->plug);
+	while ((cmd = blkfd_worker_next(worker))) {
+		blkfd_worker_execute(worker, cmd);
+		cond_resched();
+	}
+	list_del_init(&worker->sleeps.list);
+	blk_finish_plug(&worker->plug);
+	blkfd_worker_charge(worker, NULL);
+}
+
+/*
+ * Must not wait for memory that only this device can free by writing, nor be
+ * throttled for the dirty pages of the devices above. What the file system
+ * keeps for root, or from a user by quota, is as for the device's creator.
+ */
+static void blkfd_worker_work(struct work_struct *work)
+{
+	struct blkfd_worker *worker = container_of(work, struct blkfd_worker,
+						   work);
+	const struct cred *old_cred = override_creds(worker->dev->creator);
+	unsigned int noio = memalloc_noio_save();
+	unsigned long old_flags = current->flags;
+
+	current->flags |= PF_LOCAL_THROTTLE;
+	blkfd_worker_run(worker);
+	current_restore_flags(old_flags, PF_LOCAL_THROTTLE);
+	memalloc_noio_restore(noio);
+	revert_creds(old_cred);
+}
+
+/**
+ * blkfd_worker_init_device - the workers of a new device, all idle
+ * @dev: Zeroed, but for its id.
+ *
+ * The threads are not of the kind that is promised to run when memory is short
+ * (WQ_MEM_RECLAIM): such may not wait for others, and file systems do wait for
+ * theirs, xfs when space runs out.
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int blkfd_worker_init_device(struct blkfd_device *dev)
+{
+	struct blkfd_worker *worker;
+	int i;
+
+	spin_lock_init(&dev->worker_lock);
+	blkfd_io_list_init(&dev->backlog);
+	for (i = 0; i < BLKFD_WORKERS; i++) {
+		worker = &dev->workers[i];
+		worker->dev = dev;
+		worker->sleeps.callback = blkfd_worker_sleeps;
+		INIT_LIST_HEAD(&worker->sleeps.list);
+		blkfd_io_list_init(&worker->ended);
+		INIT_WORK(&worker->work, blkfd_worker_work);
+	}
+	dev->worker_queue = alloc_workqueue("blkfd%llu",
+					    WQ_UNBOUND | WQ_FREEZABLE,
+					    BLKFD_WORKERS, dev->id);
+	return dev->worker_queue ? 0 : -ENOMEM;
+}
+
+/**
+ * blkfd_worker_exit_device - the end of blkfd_worker_init_device()
+ * @dev: A device that no bio can come to any more.
+ *
+ * Waits until no worker touches the device.
+ */
+void blkfd_worker_exit_device(struct blkfd_device *dev)
+{
+	destroy_workqueue(dev->worker_queue);
+}
