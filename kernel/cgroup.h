@@ -13,17 +13,17 @@
 
 #if IS_ENABLED(CONFIG_BLK_CGROUP)
 /* Whether I/O of the current task is charged to where @bio is. */
-static inline bool blkfd_cgroup_is_current(const struct bio *bio)
+static inline bool blkfd_cgroup_is_current(struct bio *bio)
 {
 	struct cgroup_subsys_state *css;
 
 	rcu_read_lock();
 	css = task_css(current, io_cgrp_id);
 	rcu_read_unlock();
-	return bio_blkcg_css((struct bio *)bio) == css;
+	return bio_blkcg_css(bio) == css;
 }
 #else
-static inline bool blkfd_cgroup_is_current(const struct bio *bio)
+static inline bool blkfd_cgroup_is_current(struct bio *bio)
 {
 	return true;
 }

@@ -84,7 +84,7 @@ void blkfd_inline_init_device(struct blkfd_device *dev)
 
 /* Data only, and no flush: that waits for the whole file system. */
 static bool blkfd_inline_suits_bio(const struct blkfd_device *dev,
-				   const struct bio *bio)
+				   struct bio *bio)
 {
 	return BIT_ULL(bio_op(bio)) & dev->inline_ops &&
 	       !(bio->bi_opf & (REQ_PREFLUSH | REQ_FUA)) &&
@@ -92,7 +92,7 @@ static bool blkfd_inline_suits_bio(const struct blkfd_device *dev,
 }
 
 /* A clone's maker, device-mapper say, may have hidden that it is metadata. */
-static bool blkfd_inline_is_clone(const struct bio *bio)
+static bool blkfd_inline_is_clone(struct bio *bio)
 {
 	return bio_flagged(bio, BIO_CLONED);
 }
@@ -103,11 +103,11 @@ static bool blkfd_inline_is_clone(const struct bio *bio)
  * mark it, or do it by way of the device's own cache.
  */
 static bool blkfd_inline_is_metadata(const struct blkfd_device *dev,
-				     const struct bio *bio)
+				     struct bio *bio)
 {
 	if (bio->bi_opf & REQ_META)
 		return true;
-	return bio_first_folio_all((struct bio *)bio)->mapping ==
+	return bio_first_folio_all(bio)->mapping ==
 		dev->disk->part0->bd_mapping;
 }
 
@@ -192,7 +192,7 @@ static bool blkfd_inline_is_hopeless(struct blkfd_device *dev)
 }
 
 static bool blkfd_inline_is_allowed(struct blkfd_device *dev,
-				    const struct bio *bio)
+				    struct bio *bio)
 {
 	if (!READ_ONCE(blkfd_inline_io) || !blkfd_inline_suits_bio(dev, bio) ||
 	    blkfd_inline_is_clone(bio) || blkfd_inline_is_metadata(dev, bio) ||

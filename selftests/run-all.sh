@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 # Cheap and basic ones first; programs not named here come last.
-order=(ioctl identity visibility life resize library io command mount mountfd stacking mkimage)
+order=(ioctl identity visibility life resize library io inline command mount mountfd stacking mkimage)
 slowdown=${TEST_SLOWDOWN:-1}
 limit=$((900 * slowdown))
 

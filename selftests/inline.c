@@ -1,0 +1,555 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which I/O is carried out by the task that sends it, and which is not: the
+ * counts of a device say. That what goes inline is right, io.c tests as well.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <linux/fs.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "testlib.h"
+
+#define SEED		0x11
+#define SIZE		(8 * TEST_MIB)
+#define PAGE		4096
+#define STEP		(2 * PAGE)
+#define COUNT		64
+#define PARAMETER	"/sys/module/blkfd/parameters/inline_io"
+#define DM_NAME		"blkfd-inline"
+#define DM_PATH		"/dev/mapper/" DM_NAME
+
+static int reopen(int fd, int flags)
+{
+	char path[TEST_PATH_MAX];
+	int again;
+
+	test_fd_path(fd, path, sizeof(path));
+	again = open(path, flags | O_CLOEXEC);
+	return again < 0 ? -errno : again;
+}
+
+/* What a device has counted since the counts in from. */
+static struct blkfd_info counts(int fd, const struct blkfd_info *from)
+{
+	struct blkfd_info info = {};
+
+	if (test_info(fd, &info))
+		return info;
+	if (from) {
+		info.inline_ios -= from->inline_ios;
+		info.worker_ios -= from->worker_ios;
+		info.would_block -= from->would_block;
+	}
+	return info;
+}
+
+/* COUNT pages, one by one, none beside another. */
+static int read_pages(int fd)
+{
+	int ret = 0;
+
+	for (uint64_t i = 0; !ret && i < COUNT; i++)
+		ret = test_check_pattern(fd, i * STEP, PAGE, SEED);
+	return ret;
+}
+
+static int write_pages(int fd)
+{
+	int ret = 0;
+
+	for (uint64_t i = 0; !ret && i < COUNT; i++)
+		ret = test_write_pattern(fd, i * STEP, PAGE, SEED);
+	return ret;
+}
+
+/* A file of this size, its blocks written and on the disk. */
+static int full_file(const char *dir)
+{
+	int file = test_tmpfile(dir, SIZE);
+
+	if (file < 0 || test_write_pattern(file, 0, SIZE, SEED) || fsync(file))
+		return -EIO;
+	return file;
+}
+
+/* A file system below, the device, and the device open with O_DIRECT. */
+struct rig {
+	char dir[64];
+	int file;
+	int dev;
+	int direct;
+};
+
+static int rig_file(struct rig *rig, const char *fstype)
+{
+	snprintf(rig->dir, sizeof(rig->dir), TEST_DIR "/%s", fstype);
+	if (!strcmp(fstype, "disk")) {
+		rig->file = open(TEST_DISK, O_RDWR | O_CLOEXEC);
+		return rig->file < 0 ? -errno :
+			test_write_pattern(rig->file, 0, SIZE, SEED) ?:
+			fsync(rig->file);
+	}
+	if (strcmp(fstype, "tmpfs"))
+		rig->file = test_scratch_mount(fstype, NULL);
+	else
+		rig->file = test_tmpfs(rig->dir);
+	if (!rig->file)
+		rig->file = full_file(rig->dir);
+	return rig->file < 0 ? rig->file : 0;
+}
+
+static int rig_set_up(struct rig *rig, const char *fstype, uint32_t flags)
+{
+	int ret = test_private_mounts() ?: rig_file(rig, fstype);
+
+	if (ret)
+		return ret;
+	rig->dev = test_create(rig->file, flags, 0, SIZE, 0);
+	if (rig->dev < 0)
+		return rig->dev;
+	rig->direct = reopen(rig->dev, O_RDWR | O_DIRECT);
+	return rig->direct < 0 ? rig->direct : 0;
+}
+
+static void rig_tear_down(struct rig *rig)
+{
+	close(rig->direct);
+	close(rig->dev);
+	close(rig->file);
+	umount(rig->dir);
+}
+
+/* What the file allows for */
+
+FIXTURE(way) {
+	struct rig rig;
+	struct blkfd_info before;
+};
+
+FIXTURE_VARIANT(way) {
+	const char *fstype;
+	uint32_t flags;
+	bool reads;
+	bool writes;
+};
+
+#define WAY(name, type, how, may_read, may_write)			\
+	FIXTURE_VARIANT_ADD(way, name) {				\
+		.fstype = type,						\
+		.flags = how,						\
+		.reads = may_read,					\
+		.writes = may_write,					\
+	}
+
+WAY(xfs_direct, "xfs", BLKFD_F_DIRECT, true, true);
+WAY(ext4_direct, "ext4", BLKFD_F_DIRECT, true, true);
+WAY(f2fs_direct, "f2fs", BLKFD_F_DIRECT, true, true);
+WAY(btrfs_direct, "btrfs", BLKFD_F_DIRECT, false, false);
+WAY(disk_direct, "disk", BLKFD_F_DIRECT, true, true);
+WAY(xfs, "xfs", 0, true, false);
+WAY(ext4, "ext4", 0, true, false);
+WAY(f2fs, "f2fs", 0, true, false);
+WAY(btrfs, "btrfs", 0, false, false);
+WAY(tmpfs, "tmpfs", 0, true, false);
+WAY(disk, "disk", 0, false, false);
+
+FIXTURE_SETUP(way)
+{
+	ASSERT_EQ(0, rig_set_up(&self->rig, variant->fstype, variant->flags));
+	ASSERT_EQ(0, read_pages(self->rig.file));
+	self->before = counts(self->rig.dev, NULL);
+}
+
+FIXTURE_TEARDOWN(way)
+{
+	rig_tear_down(&self->rig);
+}
+
+TEST_F(way, reads_go_as_the_file_allows)
+{
+	struct blkfd_info info;
+
+	ASSERT_EQ(0, read_pages(self->rig.direct));
+	info = counts(self->rig.dev, &self->before);
+	EXPECT_EQ(COUNT, info.inline_ios + info.worker_ios);
+	EXPECT_LE(variant->reads ? COUNT - 4 : 0, info.inline_ios);
+	if (!variant->reads)
+		EXPECT_EQ(0, info.inline_ios + info.would_block);
+}
+
+/*
+ * One for which the file's times are due is for a worker. That is so once in a
+ * tick of the clock, which under emulation may be every time for a while.
+ */
+TEST_F(way, writes_go_as_the_file_allows)
+{
+	struct blkfd_info info;
+	int rounds = 0;
+
+	do {
+		ASSERT_EQ(0, write_pages(self->rig.direct));
+		info = counts(self->rig.dev, &self->before);
+		rounds++;
+		ASSERT_EQ(rounds * COUNT, info.inline_ios + info.worker_ios);
+	} while (variant->writes && !info.inline_ios && rounds < 100);
+	EXPECT_LE(variant->writes, info.inline_ios);
+	if (!variant->writes)
+		EXPECT_EQ(0, info.inline_ios + info.would_block);
+	ASSERT_EQ(0, fsync(self->rig.direct));
+	EXPECT_EQ(0, test_check_pattern(self->rig.file, 0, SIZE, SEED));
+}
+
+TEST_F(way, flushes_and_writes_to_stable_storage_take_workers)
+{
+	int sync = reopen(self->rig.dev, O_RDWR | O_DIRECT | O_DSYNC);
+	struct blkfd_info info;
+
+	ASSERT_LE(0, sync);
+	ASSERT_EQ(0, test_write_pattern(sync, 0, PAGE, SEED));
+	ASSERT_EQ(0, fsync(self->rig.direct));
+	info = counts(self->rig.dev, &self->before);
+	EXPECT_EQ(0, info.inline_ios);
+	EXPECT_LE(2, info.worker_ios);
+}
+
+/* File systems keep metadata there, and hold locks while they read it. */
+TEST_F(way, cache_of_the_device_takes_workers)
+{
+	struct blkfd_info info;
+
+	ASSERT_EQ(0, test_drop_caches());
+	ASSERT_EQ(0, test_check_pattern(self->rig.dev, 0, SIZE, SEED));
+	ASSERT_EQ(0, test_write_pattern(self->rig.dev, 0, SIZE, SEED));
+	ASSERT_EQ(0, fsync(self->rig.dev));
+	info = counts(self->rig.dev, &self->before);
+	EXPECT_EQ(0, info.inline_ios + info.would_block);
+	EXPECT_LT(0, info.worker_ios);
+}
+
+TEST_F(way, parameter_leaves_all_to_workers)
+{
+	struct blkfd_info info;
+
+	ASSERT_EQ(0, test_command("sh", "-c", "echo N >" PARAMETER));
+	EXPECT_EQ(0, read_pages(self->rig.direct));
+	EXPECT_EQ(0, write_pages(self->rig.direct));
+	EXPECT_EQ(0, test_command("sh", "-c", "echo Y >" PARAMETER));
+	info = counts(self->rig.dev, &self->before);
+	EXPECT_EQ(0, info.inline_ios + info.would_block);
+	EXPECT_EQ(2 * COUNT, info.worker_ios);
+}
+
+/* What the task and the moment allow for */
+
+FIXTURE(direct) {
+	struct rig rig;
+	struct blkfd_info before;
+};
+
+FIXTURE_VARIANT(direct) {
+	const char *fstype;
+};
+
+FIXTURE_VARIANT_ADD(direct, xfs) { .fstype = "xfs" };
+FIXTURE_VARIANT_ADD(direct, ext4) { .fstype = "ext4" };
+FIXTURE_VARIANT_ADD(direct, f2fs) { .fstype = "f2fs" };
+
+FIXTURE_SETUP(direct)
+{
+	ASSERT_EQ(0, rig_set_up(&self->rig, variant->fstype, BLKFD_F_DIRECT));
+	self->before = counts(self->rig.dev, NULL);
+}
+
+/* A test that fails half-way has left the table, and the file system frozen. */
+FIXTURE_TEARDOWN(direct)
+{
+	int dir = open(self->rig.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char out[256];
+
+	ioctl(dir, FITHAW, 0);
+	close(dir);
+	if (!access(DM_PATH, F_OK))
+		test_output(out, sizeof(out), "dmsetup", "remove", "--retry",
+			    DM_NAME);
+	rig_tear_down(&self->rig);
+}
+
+TEST_F(direct, clones_of_device_mapper_take_workers)
+{
+	char path[TEST_PATH_MAX], table[128];
+	struct blkfd_info info;
+	int top;
+
+	test_fd_path(self->rig.dev, path, sizeof(path));
+	snprintf(table, sizeof(table), "0 %llu linear %s 0", SIZE / 512, path);
+	ASSERT_EQ(0, test_command("dmsetup", "create", DM_NAME, "--table",
+				  table));
+	top = open(DM_PATH, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	ASSERT_LE(0, top);
+	self->before = counts(self->rig.dev, NULL);
+	EXPECT_EQ(0, read_pages(top));
+	info = counts(self->rig.dev, &self->before);
+	EXPECT_EQ(0, info.inline_ios + info.would_block);
+	EXPECT_EQ(COUNT, info.worker_ios);
+	ASSERT_EQ(0, close(top));
+	ASSERT_EQ(0, test_command("dmsetup", "remove", "--retry", DM_NAME));
+}
+
+/* It does for files: SIGXFSZ would end this. */
+TEST_F(direct, limit_on_file_sizes_does_not_hold)
+{
+	const struct rlimit limit = { PAGE, PAGE };
+	struct blkfd_info info;
+
+	ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &limit));
+	EXPECT_EQ(0, write_pages(self->rig.direct));
+	info = counts(self->rig.dev, &self->before);
+	EXPECT_EQ(COUNT, info.worker_ios);
+}
+
+static int freeze(const char *dir, unsigned long request)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int ret = ioctl(fd, request, 0) ? -errno : 0;
+
+	close(fd);
+	return ret;
+}
+
+static bool is_completed(void *arg)
+{
+	struct io_uring_cqe *cqe;
+
+	return !io_uring_peek_cqe(arg, &cqe);
+}
+
+/* Else the one who is to thaw it could be waiting for that. */
+TEST_F(direct, who_writes_is_not_kept_by_a_frozen_file_system)
+{
+	static char buf[PAGE] __attribute__((aligned(PAGE)));
+	struct io_uring_cqe *cqe;
+	struct io_uring ring;
+
+	ASSERT_EQ(0, io_uring_queue_init(COUNT, &ring, 0));
+	ASSERT_EQ(0, freeze(self->rig.dir, FIFREEZE));
+	for (int i = 0; i < COUNT; i++)
+		io_uring_prep_write(io_uring_get_sqe(&ring), self->rig.direct,
+				    buf, PAGE, i * PAGE);
+	ASSERT_EQ(COUNT, io_uring_submit(&ring));
+	EXPECT_FALSE(is_completed(&ring));
+	EXPECT_EQ(0, read_pages(self->rig.direct));
+	ASSERT_EQ(0, freeze(self->rig.dir, FITHAW));
+	for (int i = 0; i < COUNT; i++) {
+		ASSERT_TRUE(test_wait(is_completed, &ring, TEST_TIMEOUT_MS));
+		ASSERT_EQ(0, io_uring_peek_cqe(&ring, &cqe));
+		EXPECT_EQ(PAGE, cqe->res);
+		io_uring_cqe_seen(&ring, cqe);
+	}
+	io_uring_queue_exit(&ring);
+	EXPECT_EQ(0, test_check_zero(self->rig.direct, 0, COUNT * PAGE));
+}
+
+TEST_F(direct, time_of_change_goes_on_and_that_of_access_stays)
+{
+	struct stat before, after;
+
+	ASSERT_EQ(0, fstat(self->rig.file, &before));
+	do {
+		ASSERT_EQ(0, write_pages(self->rig.direct));
+		ASSERT_EQ(0, fstat(self->rig.file, &after));
+	} while (after.st_mtim.tv_sec == before.st_mtim.tv_sec);
+	EXPECT_LT(before.st_ctim.tv_sec, after.st_ctim.tv_sec);
+	ASSERT_EQ(0, read_pages(self->rig.direct));
+	ASSERT_EQ(0, fstat(self->rig.file, &after));
+	EXPECT_EQ(0, memcmp(&before.st_atim, &after.st_atim,
+			    sizeof(before.st_atim)));
+}
+
+/* Every other page of a file: its map does not fit into the inode. */
+static int scattered_file(const char *dir)
+{
+	int file = test_tmpfile(dir, SIZE);
+
+	for (uint64_t at = 0; at < SIZE; at += STEP)
+		if (test_write_pattern(file, at, PAGE, SEED) ||
+		    sync_file_range(file, at, PAGE, SYNC_FILE_RANGE_WRITE))
+			return -EIO;
+	return fsync(file) ? -errno : file;
+}
+
+/*
+ * The file system below reads its map within the call. Queued behind the bio
+ * that is being submitted, that would wait for ever.
+ */
+TEST_F(direct, map_of_the_file_is_read_meanwhile)
+{
+	int file = scattered_file(self->rig.dir), dev, direct;
+
+	ASSERT_LE(0, file);
+	dev = test_create(file, BLKFD_F_DIRECT, 0, 0, 0);
+	ASSERT_LE(0, dev);
+	direct = reopen(dev, O_RDWR | O_DIRECT);
+	ASSERT_LE(0, direct);
+	for (int i = 0; i < 4; i++) {
+		ASSERT_EQ(0, test_drop_caches());
+		ASSERT_EQ(0, read_pages(direct));
+	}
+	EXPECT_EQ(4 * COUNT, counts(dev, NULL).inline_ios +
+		  counts(dev, NULL).worker_ios);
+	close(direct);
+	close(dev);
+	close(file);
+}
+
+/* A page that has no block yet: the transaction for it is a worker's. */
+TEST_F(direct, first_writes_to_a_hole_take_workers)
+{
+	int file = test_tmpfile(self->rig.dir, SIZE), dev, direct;
+	struct blkfd_info info;
+
+	dev = test_create(file, BLKFD_F_DIRECT, 0, 0, 0);
+	ASSERT_LE(0, dev);
+	direct = reopen(dev, O_RDWR | O_DIRECT);
+	ASSERT_LE(0, direct);
+	ASSERT_EQ(0, write_pages(direct));
+	info = counts(dev, NULL);
+	EXPECT_EQ(0, info.inline_ios);
+	EXPECT_EQ(COUNT, info.worker_ios);
+	EXPECT_EQ(0, read_pages(direct));
+	close(direct);
+	close(dev);
+	close(file);
+}
+
+/* Uncached reads of a buffered device */
+
+FIXTURE(uncached) {
+	struct rig rig;
+};
+
+FIXTURE_SETUP(uncached)
+{
+	ASSERT_EQ(0, rig_set_up(&self->rig, "xfs", 0));
+	ASSERT_EQ(0, posix_fadvise(self->rig.file, 0, 0, POSIX_FADV_RANDOM));
+	ASSERT_EQ(0, test_drop_caches());
+}
+
+FIXTURE_TEARDOWN(uncached)
+{
+	rig_tear_down(&self->rig);
+}
+
+/* Pages so far apart that reading ahead does not bring them. */
+static int read_far_pages(int fd, int count)
+{
+	int ret = 0;
+
+	for (uint64_t i = 0; !ret && i < (uint64_t)count; i++)
+		ret = test_check_pattern(fd, i * 37 % 128 * 65536, PAGE, SEED);
+	return ret;
+}
+
+TEST_F(uncached, attempt_that_would_wait_ends_in_a_worker)
+{
+	struct blkfd_info info;
+
+	ASSERT_EQ(0, read_far_pages(self->rig.direct, 1));
+	info = counts(self->rig.dev, NULL);
+	EXPECT_EQ(1, info.would_block);
+	EXPECT_EQ(1, info.worker_ios);
+	ASSERT_EQ(0, read_far_pages(self->rig.direct, 1));
+	info = counts(self->rig.dev, &info);
+	EXPECT_EQ(0, info.would_block);
+	EXPECT_EQ(1, info.inline_ios);
+}
+
+TEST_F(uncached, attempts_get_fewer_while_all_would_wait)
+{
+	struct blkfd_info info;
+
+	ASSERT_EQ(0, read_far_pages(self->rig.direct, 128));
+	info = counts(self->rig.dev, NULL);
+	EXPECT_EQ(128, info.worker_ios + info.inline_ios);
+	EXPECT_LT(0, info.would_block);
+	EXPECT_GT(32, info.would_block);
+}
+
+TEST_F(uncached, attempts_are_resumed_when_all_is_cached)
+{
+	struct blkfd_info info;
+
+	ASSERT_EQ(0, read_far_pages(self->rig.direct, 128));
+	info = counts(self->rig.dev, NULL);
+	ASSERT_EQ(0, read_far_pages(self->rig.direct, 128));
+	info = counts(self->rig.dev, &info);
+	EXPECT_LT(128 - 32, info.inline_ios);
+}
+
+/* Of devices over each other */
+
+FIXTURE(nested) {
+	struct rig rig;
+	int file;
+	int dev;
+	int direct;
+};
+
+FIXTURE_SETUP(nested)
+{
+	char path[TEST_PATH_MAX];
+	int below;
+
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, test_scratch_mount("xfs", NULL));
+	below = test_tmpfile(TEST_DIR "/xfs", 512 * TEST_MIB);
+	self->rig.dev = test_create(below, BLKFD_F_DIRECT, 0, 0, 0);
+	ASSERT_LE(0, self->rig.dev);
+	close(below);
+	test_fd_path(self->rig.dev, path, sizeof(path));
+	ASSERT_EQ(0, test_mkfs("xfs", path));
+	ASSERT_EQ(0, mkdir(TEST_DIR "/nested", 0755));
+	ASSERT_EQ(0, mount(path, TEST_DIR "/nested", "xfs", 0, NULL));
+	self->file = full_file(TEST_DIR "/nested");
+	ASSERT_LE(0, self->file);
+	self->dev = test_create(self->file, BLKFD_F_DIRECT, 0, 0, 0);
+	ASSERT_LE(0, self->dev);
+	self->direct = reopen(self->dev, O_RDWR | O_DIRECT);
+	ASSERT_LE(0, self->direct);
+}
+
+FIXTURE_TEARDOWN(nested)
+{
+	close(self->direct);
+	close(self->dev);
+	close(self->file);
+	umount(TEST_DIR "/nested");
+	close(self->rig.dev);
+	umount(TEST_DIR "/xfs");
+}
+
+/* Each level would add to the stack, and its locks to those of the first. */
+TEST_F(nested, only_the_topmost_goes_inline)
+{
+	struct blkfd_info above = counts(self->dev, NULL);
+	struct blkfd_info below = counts(self->rig.dev, NULL);
+
+	ASSERT_EQ(0, read_pages(self->direct));
+	above = counts(self->dev, &above);
+	below = counts(self->rig.dev, &below);
+	EXPECT_LE(COUNT - 4, above.inline_ios);
+	EXPECT_EQ(0, below.inline_ios + below.would_block);
+	EXPECT_LE(COUNT, below.worker_ios);
+}
+
+TEST_HARNESS_MAIN
