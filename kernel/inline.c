@@ -65,9 +65,12 @@ static bool blkfd_inline_can_write(const struct blkfd_window *window)
 {
 	struct file *file = window->file;
 
+	if (window->flags & BLKFD_F_RDONLY)
+		return false;
+	if (shmem_mapping(file->f_mapping))
+		return true;
 	return file->f_mode & FMODE_NOWAIT && !blkfd_inline_file_waits(file) &&
-	       window->flags & BLKFD_F_DIRECT &&
-	       !(window->flags & BLKFD_F_RDONLY);
+	       window->flags & BLKFD_F_DIRECT;
 }
 
 /**
@@ -180,6 +183,14 @@ static bool blkfd_inline_times_are_due(struct blkfd_device *dev)
 	return false;
 }
 
+/* tmpfs has its times in memory alone. */
+static bool blkfd_inline_allows_write(struct blkfd_device *dev)
+{
+	return !blkfd_inline_is_sync(dev) && !blkfd_inline_has_file_limit() &&
+	       (shmem_mapping(dev->window.file->f_mapping) ||
+		!blkfd_inline_times_are_due(dev));
+}
+
 /* An attempt costs. Off by a few, and by a race, is good enough. */
 static bool blkfd_inline_is_hopeless(struct blkfd_device *dev)
 {
@@ -200,9 +211,51 @@ static bool blkfd_inline_is_allowed(struct blkfd_device *dev,
 	    !blkfd_inline_has_stack() || !blkfd_cgroup_is_current(bio) ||
 	    blkfd_inline_is_hopeless(dev))
 		return false;
-	return bio_op(bio) == REQ_OP_READ ||
-	       (!blkfd_inline_is_sync(dev) && !blkfd_inline_has_file_limit() &&
-		!blkfd_inline_times_are_due(dev));
+	return bio_op(bio) == REQ_OP_READ || blkfd_inline_allows_write(dev);
+}
+
+static ssize_t blkfd_inline_write_locked(struct kiocb *iocb,
+					 struct iov_iter *iter)
+{
+	ssize_t ret;
+
+	/* Which tmpfs does not know. */
+	iocb->ki_flags &= ~(IOCB_NOWAIT | IOCB_NOIO);
+	ret = generic_write_checks(iocb, iter);
+	if (ret <= 0)
+		return ret;
+	ret = file_remove_privs(iocb->ki_filp);
+	if (ret)
+		return ret;
+	ret = file_update_time(iocb->ki_filp);
+	if (ret)
+		return ret;
+	return generic_perform_write(iocb, iter);
+}
+
+/**
+ * blkfd_inline_write_iter - write_iter of a file that a task may write to
+ * @iocb: With IOCB_NOWAIT.
+ * @iter: What to write.
+ *
+ * The write_iter of tmpfs waits for i_rwsem, and there ends all that it waits
+ * for. Here is the same without.
+ *
+ * Returns: As write_iter does.
+ */
+ssize_t blkfd_inline_write_iter(struct kiocb *iocb, struct iov_iter *iter)
+{
+	struct file *file = iocb->ki_filp;
+	struct inode *inode = file_inode(file);
+	ssize_t ret;
+
+	if (!shmem_mapping(file->f_mapping))
+		return file->f_op->write_iter(iocb, iter);
+	if (!inode_trylock(inode))
+		return -EAGAIN;
+	ret = blkfd_inline_write_locked(iocb, iter);
+	inode_unlock(inode);
+	return ret;
 }
 
 /*

@@ -294,6 +294,18 @@ static void blkfd_io_init_iocb(struct blkfd_device *dev,
 	};
 }
 
+static ssize_t blkfd_io_call(struct blkfd_device *dev,
+			     struct blkfd_io_cmd *cmd, struct iov_iter *iter)
+{
+	const struct file_operations *fops = dev->window.file->f_op;
+
+	if (!(cmd->iocb.ki_flags & IOCB_WRITE))
+		return fops->read_iter(&cmd->iocb, iter);
+	if (cmd->nowait)
+		return blkfd_inline_write_iter(&cmd->iocb, iter);
+	return fops->write_iter(&cmd->iocb, iter);
+}
+
 /**
  * blkfd_io_transfer - read or write what is left
  * @dev: The command's device.
@@ -304,18 +316,13 @@ static void blkfd_io_init_iocb(struct blkfd_device *dev,
  */
 bool blkfd_io_transfer(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 {
-	const struct file_operations *fops = dev->window.file->f_op;
-	struct kiocb *iocb = &cmd->iocb;
 	struct iov_iter iter;
 	ssize_t ret;
 
 	blkfd_io_init_iter(cmd, &iter);
 	blkfd_io_init_iocb(dev, cmd);
 	atomic_set(&cmd->refs, 2);
-	if (iocb->ki_flags & IOCB_WRITE)
-		ret = fops->write_iter(iocb, &iter);
-	else
-		ret = fops->read_iter(iocb, &iter);
+	ret = blkfd_io_call(dev, cmd, &iter);
 	if (ret == -EIOCBQUEUED) {
 		if (!atomic_dec_and_test(&cmd->refs))
 			return false;

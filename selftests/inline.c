@@ -144,25 +144,67 @@ FIXTURE_VARIANT(way) {
 	bool writes;
 };
 
-#define WAY(name, type, how, may_read, may_write)			\
-	FIXTURE_VARIANT_ADD(way, name) {				\
-		.fstype = type,						\
-		.flags = how,						\
-		.reads = may_read,					\
-		.writes = may_write,					\
-	}
+FIXTURE_VARIANT_ADD(way, xfs_direct) {
+	.fstype = "xfs",
+	.flags = BLKFD_F_DIRECT,
+	.reads = true,
+	.writes = true,
+};
 
-WAY(xfs_direct, "xfs", BLKFD_F_DIRECT, true, true);
-WAY(ext4_direct, "ext4", BLKFD_F_DIRECT, true, true);
-WAY(f2fs_direct, "f2fs", BLKFD_F_DIRECT, true, true);
-WAY(btrfs_direct, "btrfs", BLKFD_F_DIRECT, false, false);
-WAY(disk_direct, "disk", BLKFD_F_DIRECT, true, true);
-WAY(xfs, "xfs", 0, true, false);
-WAY(ext4, "ext4", 0, true, false);
-WAY(f2fs, "f2fs", 0, true, false);
-WAY(btrfs, "btrfs", 0, false, false);
-WAY(tmpfs, "tmpfs", 0, true, false);
-WAY(disk, "disk", 0, false, false);
+FIXTURE_VARIANT_ADD(way, ext4_direct) {
+	.fstype = "ext4",
+	.flags = BLKFD_F_DIRECT,
+	.reads = true,
+	.writes = true,
+};
+
+FIXTURE_VARIANT_ADD(way, f2fs_direct) {
+	.fstype = "f2fs",
+	.flags = BLKFD_F_DIRECT,
+	.reads = true,
+	.writes = true,
+};
+
+FIXTURE_VARIANT_ADD(way, btrfs_direct) {
+	.fstype = "btrfs",
+	.flags = BLKFD_F_DIRECT,
+};
+
+FIXTURE_VARIANT_ADD(way, disk_direct) {
+	.fstype = "disk",
+	.flags = BLKFD_F_DIRECT,
+	.reads = true,
+	.writes = true,
+};
+
+FIXTURE_VARIANT_ADD(way, xfs) {
+	.fstype = "xfs",
+	.reads = true,
+};
+
+FIXTURE_VARIANT_ADD(way, ext4) {
+	.fstype = "ext4",
+	.reads = true,
+};
+
+FIXTURE_VARIANT_ADD(way, f2fs) {
+	.fstype = "f2fs",
+	.reads = true,
+};
+
+FIXTURE_VARIANT_ADD(way, btrfs) {
+	.fstype = "btrfs",
+};
+
+FIXTURE_VARIANT_ADD(way, tmpfs) {
+	.fstype = "tmpfs",
+	.reads = true,
+	.writes = true,
+};
+
+FIXTURE_VARIANT_ADD(way, disk) {
+	.fstype = "disk",
+};
 
 FIXTURE_SETUP(way)
 {
