@@ -80,13 +80,30 @@ add_source_parts()
 	dpkg-deb --fsys-tarfile "$scratch/$top"_*.deb | tar -xO "./usr/src/$top.tar.xz" |
 		chroot "$root" xz -dc -T0 | tar -x -C "$scratch" \
 		"$top"/tools/testing/selftests/{kselftest,kselftest_harness}.h \
+		"$top"/tools/testing/selftests/ublk \
 		"$top"/scripts/{checkpatch.pl,spelling.txt,const_structs.checkpatch}
 	mv "$scratch/$top"/tools/testing/selftests/* "$parts/kselftest/"
 	mv "$scratch/$top"/scripts/* "$parts/checkpatch/"
 }
 
+# The kernel's own ublk server, which drives ublk_drv of older kernels, too. Of the
+# kernel's headers it gets those that are newer than libc's, and no others.
+build_kublk()
+{
+	# shellcheck disable=SC2016 # for the inner shell
+	chroot "$root" sh -euc '
+		cd /usr/src/kselftest/ublk
+		mkdir linux
+		for name in fs.h io_uring.h io_uring ublk_cmd.h; do
+			ln -s /usr/src/linux-headers-7.3.*-common/include/uapi/linux/$name linux/
+		done
+		rm metadata_size.c
+		gcc -O3 -D_GNU_SOURCE -isystem . -o /usr/local/sbin/kublk *.c -luring -lpthread'
+}
+
 add_kernel 6.12
 add_kernel 7.3
 add_source_parts
+build_kublk
 mkdir "$root/blkfd" "$root/share" "$root/overlay"
 rm -rf "$scratch"
