@@ -42,7 +42,7 @@ help:
 	@echo 'MOUNTFD=: without blkfd_mountfd.ko, see docs/mountfd.md'
 	@echo 'NATIVE=1: demo and check use this machine and its kernel, no VM'
 
-all: modules lib tools examples selftests
+all: modules lib tools examples selftests bench-programs
 
 modules:
 	@[ -d "$(KDIR)" ] || { echo "make modules: no kernel headers in $(KDIR):" \
@@ -56,6 +56,9 @@ examples selftests: lib
 	$(MAKE) -C $@
 
 tools: lib
+
+bench-programs:
+	$(MAKE) -C bench
 
 demo:
 	$(RUN) -m 3072 -t 1800 -- selftests/demo.sh
@@ -84,9 +87,9 @@ uninstall:
 		$(DESTDIR)/lib/modules/*/updates/mountfd/blkfd_mountfd.ko*
 
 clean:
-	for dir in lib tools examples selftests; do $(MAKE) -C $$dir clean; done
+	for dir in lib tools examples selftests bench; do $(MAKE) -C $$dir clean; done
 	cd kernel && rm -f $(foreach dir,. mountfd,$(addprefix $(dir)/,*.o *.ko *.mod \
 		*.mod.c .*.cmd .*.o modules.order)) Module.symvers
 
-.PHONY: help all modules lib tools examples selftests demo check check-debug \
+.PHONY: help all modules lib tools examples selftests bench-programs demo check check-debug \
 	check-style install uninstall clean

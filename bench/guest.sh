@@ -1,18 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# guest.sh ROUNDS EFFORT CASE...: measures in the guest. A sample is a line of JSON
-# on stdout: case, candidate, unit, value. EFFORT is the percentage of the full
-# amount of I/O.
-set -euo pipefail
+# guest.sh TIMES PERCENT CANDIDATES CASE...: measures in the guest. A sample is a line
+# of JSON on stdout: case, candidate, unit, value. TIMES and CANDIDATES may be "",
+# for what cases.list says; PERCENT is of the I/O that it says.
+set -Eeuo pipefail
+trap 'echo "bench: failed: $BASH_COMMAND (${BASH_SOURCE[0]##*/}:$LINENO)" >&2' ERR
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=candidates.sh
-. "$here/candidates.sh"
-# shellcheck source=cases.sh
-. "$here/cases.sh"
-
-rounds=$1
-effort=$2
-shift 2
 
 die()
 {
@@ -20,29 +13,93 @@ die()
 	exit 1
 }
 
-# What is counted is everything that the processor does: udevd's look at each new
-# loop device would be added to whatever runs next to it.
+# shellcheck source=candidates.sh
+. "$here/candidates.sh"
+# shellcheck source=cases.sh
+. "$here/cases.sh"
+# shellcheck source=devices.sh
+. "$here/devices.sh"
+# shellcheck source=populate.sh
+. "$here/populate.sh"
+
+# A memfd of this very process, which devices can be made over.
+[ -e /proc/$$/fd/9 ] || exec "$here/memfd" $file_mib "$0" "$@"
+
+# The programs that are used here may be talkative.
+exec 8>&1 1>&2
+
+asked_times=$1
+percent=$2
+asked_candidates=$3
+shift 3
+
+# What is counted is all that the processor does: udevd's look at each new loop
+# device would be added to whatever runs next to it.
 quiet_guest()
 {
 	udevadm control --exit
-	udevadm settle --timeout=5 2>/dev/null || true
+	while pgrep -x systemd-udevd >/dev/null; do
+		sleep 0.1
+	done
 }
 
-# One RAM disk with XFS for the files, at $room. brd takes memory as it is written.
+# Two RAM disks: XFS on the first is the room for backing files, the other is bare.
 make_room()
 {
+	local megabytes=$((3 << 20))
+
+	modprobe brd rd_nr=2 rd_size=$megabytes
 	modprobe loop
-	modprobe brd rd_nr=2 rd_size=$((3 << 20))
+	modprobe ublk_drv
 	mkfs.xfs -q /dev/ram0
 	mkdir -p "$room"
 	mount /dev/ram0 "$room"
+	write_file "/proc/$$/fd/9" $file_mib
+}
+
+# The first run of a program reads it from the host, which takes its own time.
+warm_up()
+{
+	"${fio[@]//\{\}/$(prepare raw)}" --number_ios=1 --rw=randread
+	fio_result >/dev/null
 }
 
 # sample CASE CANDIDATE UNIT VALUE
 sample()
 {
-	printf '{"case":"%s","candidate":"%s","unit":"%s","value":%s}\n' "$@"
-	printf 'bench: %-22s %-22s %12s %s\n' "$1" "$2" "$4" "$3" >&2
+	printf '{"case":"%s","candidate":"%s","unit":"%s","value":%s}\n' "$@" >&8
+	printf 'bench: %4d s  %-18s %-22s %11s %s\n' "$SECONDS" "$1" "$2" "$4" "$3" >&2
+}
+
+# Sets name, how, candidates, times, count and options of a case.
+find_case()
+{
+	local group
+
+	read -r name how group times count options < <(grep "^$1 " "$here/cases.list") ||
+		die "no such case: $1"
+	candidates=${asked_candidates:-${groups[$group]}}
+	times=${asked_times:-$times}
+	[ "$count" = - ] || count=$((count * percent / 100))
+}
+
+run_case()
+{
+	local name how candidates times count options time candidate reason
+
+	find_case "$1"
+	for ((time = 1; time <= times; time++)); do
+		for candidate in $candidates; do
+			if reason=$(why_not "$candidate"); then
+				[ $time -gt 1 ] || echo "bench: $name: no $candidate: $reason" >&2
+				continue
+			fi
+			# What ended before may still be at it in the background.
+			sleep 0.3
+			# shellcheck disable=SC2086 # options are words
+			"measure_$how" "$name" "$candidate" "$count" $options
+		done
+	done
 }
 
 quiet_guest

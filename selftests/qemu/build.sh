@@ -9,7 +9,7 @@ set -euo pipefail
 
 series=$1
 copy=${2:-}
-targets="modules lib tools examples selftests"
+targets="modules lib tools examples selftests bench-programs"
 
 build()
 {
