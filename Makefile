@@ -27,6 +27,9 @@ help:
 	@echo 'make demo           install what is needed, then build an image in a VM'
 	@echo 'make check          install what is needed, then all tests on both kernels'
 	@echo 'make check-debug    the same on kernels built to find bugs, hours under emulation'
+	@echo 'make bench          measure against loop and ublk on both kernels, over half an hour;'
+	@echo '                    results go to docs/bench and docs/performance.md'
+	@echo 'make bench-quick    is anything over 3 % worse than in docs/bench? some minutes'
 	@echo 'make all            module, library, command, examples and tests'
 	@echo 'make modules        blkfd.ko and blkfd_mountfd.ko, for KDIR=headers'
 	@echo 'make lib            libblkfd, shared and static'
@@ -40,6 +43,7 @@ help:
 	@echo
 	@echo 'Settings: PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) KDIR= V=1'
 	@echo 'MOUNTFD=: without blkfd_mountfd.ko, see docs/mountfd.md'
+	@echo 'VMS=1: bench and bench-quick with one VM at a time, not one for each processor'
 	@echo 'NATIVE=1: demo and check use this machine and its kernel, no VM'
 
 all: modules lib tools examples selftests bench-programs
@@ -70,6 +74,12 @@ check:
 check-debug:
 	selftests/check.sh $(addsuffix -debug,$(KERNELS))
 
+bench:
+	bench/full.sh $(KERNELS)
+
+bench-quick:
+	bench/quick.sh $(KERNELS)
+
 check-style:
 	selftests/check-style.sh
 
@@ -92,4 +102,4 @@ clean:
 		*.mod.c .*.cmd .*.o modules.order)) Module.symvers
 
 .PHONY: help all modules lib tools examples selftests bench-programs demo check check-debug \
-	check-style install uninstall clean
+	bench bench-quick check-style install uninstall clean

@@ -1,15 +1,23 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # guest.sh TIMES PERCENT CANDIDATES CASE...: measures in the guest. A sample is a line
-# of JSON on stdout: case, candidate, unit, value. TIMES and CANDIDATES may be "",
-# for what cases.list says; PERCENT is of the I/O that it says.
+# of JSON on stdout: case, candidate, unit, value. TIMES may be "", for what cases.list
+# says; PERCENT is of the I/O that it says. CANDIDATES are patterns, of which one must
+# fit.
 set -Eeuo pipefail
-trap 'echo "bench: failed: $BASH_COMMAND (${BASH_SOURCE[0]##*/}:$LINENO)" >&2' ERR
+trap 'say "failed: $BASH_COMMAND (${BASH_SOURCE[0]##*/}:$LINENO)"' ERR
 here=$(cd "$(dirname "$0")" && pwd)
+
+release=$(uname -r)
+
+say()
+{
+	echo "bench ${release%%+*}: $*" >&2
+}
 
 die()
 {
-	echo "bench: $*" >&2
+	say "$*"
 	exit 1
 }
 
@@ -30,7 +38,7 @@ exec 8>&1 1>&2
 
 asked_times=$1
 percent=$2
-asked_candidates=$3
+read -ra patterns <<<"$3"
 shift 3
 
 # What is counted is all that the processor does: udevd's look at each new loop
@@ -46,9 +54,9 @@ quiet_guest()
 # Two RAM disks: XFS on the first is the room for backing files, the other is bare.
 make_room()
 {
-	local megabytes=$((3 << 20))
+	local kib=$((3 << 20))
 
-	modprobe brd rd_nr=2 rd_size=$megabytes
+	modprobe brd rd_nr=2 rd_size=$kib
 	modprobe loop
 	modprobe ublk_drv
 	mkfs.xfs -q /dev/ram0
@@ -68,7 +76,24 @@ warm_up()
 sample()
 {
 	printf '{"case":"%s","candidate":"%s","unit":"%s","value":%s}\n' "$@" >&8
-	printf 'bench: %4d s  %-18s %-22s %11s %s\n' "$SECONDS" "$1" "$2" "$4" "$3" >&2
+	say "$(printf '%-18s %-22s %11s %s' "$1" "$2" "$4" "$3")"
+}
+
+# find_candidates NAME...: sets candidates.
+find_candidates()
+{
+	local candidate pattern
+
+	candidates=()
+	for candidate in $1; do
+		for pattern in "${patterns[@]}"; do
+			# shellcheck disable=SC2053 # a pattern
+			[[ $candidate = $pattern ]] || continue
+			candidates+=("$candidate")
+			break
+		done
+	done
+	[ ${#candidates[@]} -gt 0 ] || say "$name: none of its candidates is wanted"
 }
 
 # Sets name, how, candidates, times, count and options of a case.
@@ -78,7 +103,7 @@ find_case()
 
 	read -r name how group times count options < <(grep "^$1 " "$here/cases.list") ||
 		die "no such case: $1"
-	candidates=${asked_candidates:-${groups[$group]}}
+	find_candidates "${groups[$group]}"
 	times=${asked_times:-$times}
 	[ "$count" = - ] || count=$((count * percent / 100))
 }
@@ -89,9 +114,9 @@ run_case()
 
 	find_case "$1"
 	for ((time = 1; time <= times; time++)); do
-		for candidate in $candidates; do
+		for candidate in "${candidates[@]}"; do
 			if reason=$(why_not "$candidate"); then
-				[ $time -gt 1 ] || echo "bench: $name: no $candidate: $reason" >&2
+				[ $time -gt 1 ] || say "$name: no $candidate: $reason"
 				continue
 			fi
 			# What ended before may still be at it in the background.
@@ -105,6 +130,7 @@ run_case()
 quiet_guest
 make_room
 warm_up
+echo "{\"kernel\":\"$release\"}" >&8
 for name in "$@"; do
 	run_case "$name"
 done

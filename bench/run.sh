@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # Measures cases on one kernel, in one boot, and prints a table of them.
 set -euo pipefail
-# shellcheck source=../selftests/qemu/common.sh
-. "$(dirname "$0")/../selftests/qemu/common.sh"
-bench=$tree/bench
+# shellcheck source=common.sh
+. "$(dirname "$0")/common.sh"
 
 usage()
 {
@@ -14,7 +13,7 @@ usage()
 	-k KERNEL      as for selftests/qemu/run.sh (default: $series)
 	-n TIMES       how often each candidate is measured, in turn
 	-p PERCENT     of the usual amount of I/O (default: $percent)
-	-c CANDIDATES  measure only these, "blkfd-direct raw"
+	-c CANDIDATES  of those of a case measure only these, patterns, 'blkfd* raw'
 	-t SECONDS     time allowed (default: $limit)
 	-o FILE        put the samples into FILE, JSON, one a line, and print no table
 
@@ -25,15 +24,10 @@ usage()
 	USAGE
 }
 
-case_names()
-{
-	sed -n 's/^\([^# ][^ ]*\) .*/\1/p' "$bench/cases.list"
-}
-
 series=6.12
 times=
 percent=100
-only=
+only='*'
 limit=1800
 output=
 while getopts :k:n:p:c:t:o:h option; do
@@ -98,8 +92,6 @@ make_tree()
 cases=() options=()
 find_cases "$@"
 find_machine
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
 [[ " ${cases[*]}" != *" populate-"* ]] || make_tree
 "$tree/selftests/qemu/run.sh" -k "$series" "${options[@]}" -m 4096 -t "$limit" -- \
 	bench/guest.sh "$times" "$percent" "$only" "${cases[@]}" >"${output:-$scratch/samples}"

@@ -91,8 +91,8 @@ long_functions()
 
 without_spdx()
 {
-	files '*.c' '*.h' '*.sh' '*Makefile' '*Kbuild' '*Kconfig' 'man/*.[0-9]' '.ci/run' |
-		while read -r file; do
+	files '*.c' '*.h' '*.sh' '*.jq' '*.gp' '*Makefile' '*Kbuild' '*Kconfig' 'man/*.[0-9]' \
+		'.ci/run' | while read -r file; do
 			head -n 3 "$file" | grep -q SPDX-License-Identifier ||
 				echo "$file: no SPDX line"
 		done

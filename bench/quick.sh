@@ -1,0 +1,37 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# quick.sh KERNEL...: measures blkfd alone, once, and says what takes over 3 % more
+# than docs/bench says. Fails if something does.
+set -euo pipefail
+# shellcheck source=common.sh
+. "$(dirname "$0")/common.sh"
+
+# compare KERNEL: what is worse, then a line for all. More is always worse here.
+compare()
+{
+	jq -L "$bench" -rs --slurpfile committed "$documents/bench/$1.json" --arg name "$1" '
+		include "results";
+		$committed[0] as $then |
+		([.[].kernel // empty][0]) as $kernel |
+		([.[] | select(.case)] | results | map(
+			. + {now: (.values | median), before: (. as $now | $then |
+				value($now.case; $now.candidate))})) as $all |
+		($all | map(select(.before == null))) as $new |
+		($all | map(select(.before and .now > .before * 1.03))) as $worse |
+		(if $kernel != $then.kernel then
+			"\($kernel): docs/bench is of \($then.kernel)" else empty end),
+		($new[] | "\($name): \(.case) \(.candidate): not in docs/bench"),
+		($worse[] | "\($name): \(.case) \(.candidate): \(.before | grouped) before, " +
+			"\(.now | grouped) now, \((.now / .before - 1) * 100 | fixed(1)) % worse"),
+		"\($name): \($all | length) compared, \($worse | length) worse by over 3 %",
+		($worse | length == 0)' "$scratch/$1.samples"
+}
+
+on_kernels "$@" -- -n 1 -c 'blkfd*' 'direct-*' '*cached-*' 'memfd-*' fsync-write \
+	populate-xfs spaced in-a-row
+worse=0
+for kernel in "$@"; do
+	compare "$kernel" | tee "$scratch/compared" | sed '$d'
+	[ "$(tail -n 1 "$scratch/compared")" = true ] || worse=1
+done
+exit $worse
