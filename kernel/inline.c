@@ -94,7 +94,10 @@ static bool blkfd_inline_suits_bio(const struct blkfd_device *dev,
 	       bio->bi_iter.bi_size;
 }
 
-/* A clone's maker, device-mapper say, may have hidden that it is metadata. */
+/*
+ * A clone's maker, device-mapper say, may have hidden that it is metadata. I/O
+ * of memory that is registered with io_uring looks the same.
+ */
 static bool blkfd_inline_is_clone(struct bio *bio)
 {
 	return bio_flagged(bio, BIO_CLONED);
