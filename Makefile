@@ -11,6 +11,9 @@ export PREFIX DESTDIR V
 MAKEFLAGS += --no-print-directory
 RUN := selftests/qemu/run.sh
 KERNELS := 6.12 7.3
+STRESS_KERNELS ?= $(addsuffix -debug,$(KERNELS))
+STRESS_PAIRS ?= all
+STRESS_SECONDS ?= 300
 
 # m, or empty: no blkfd_mountfd.ko, as for a kernel that cannot be patched.
 MOUNTFD ?= $(shell cd $(KDIR)/include/config 2>/dev/null && \
@@ -27,6 +30,8 @@ help:
 	@echo 'make demo           install what is needed, then build an image in a VM'
 	@echo 'make check          install what is needed, then all tests on both kernels'
 	@echo 'make check-debug    the same on kernels built to find bugs, hours under emulation'
+	@echo 'make stress         file systems on devices on file systems, under load, on both of'
+	@echo '                    those: 16 pairs, for STRESS_SECONDS each'
 	@echo 'make bench          measure against loop and ublk on both kernels, over half an hour;'
 	@echo '                    results go to docs/bench and docs/performance.md'
 	@echo 'make bench-quick    is anything over 3 % worse than in docs/bench? some minutes'
@@ -44,6 +49,8 @@ help:
 	@echo 'Settings: PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) KDIR= V=1'
 	@echo 'MOUNTFD=: without blkfd_mountfd.ko, see docs/mountfd.md'
 	@echo 'VMS=1: bench and bench-quick with one VM at a time, not one for each processor'
+	@echo 'STRESS_KERNELS="$(STRESS_KERNELS)" STRESS_SECONDS=$(STRESS_SECONDS)'
+	@echo 'STRESS_PAIRS="xfs-on-ext4 ...": see selftests/stress/stack.sh -h'
 	@echo 'NATIVE=1: demo and check use this machine and its kernel, no VM'
 
 all: modules lib tools examples selftests bench-programs
@@ -80,6 +87,13 @@ bench:
 bench-quick:
 	bench/quick.sh $(KERNELS)
 
+# The time is for making and checking all those file systems, too.
+stress:
+	for kernel in $(STRESS_KERNELS); do \
+		$(RUN) -k $$kernel -m 4096 -t 86400 -- selftests/stress/stack.sh \
+			-s $(STRESS_SECONDS) $(STRESS_PAIRS) || exit; \
+	done
+
 check-style:
 	selftests/check-style.sh
 
@@ -102,4 +116,4 @@ clean:
 		*.mod.c .*.cmd .*.o modules.order)) Module.symvers
 
 .PHONY: help all modules lib tools examples selftests bench-programs demo check check-debug \
-	bench bench-quick check-style install uninstall clean
+	bench bench-quick stress check-style install uninstall clean

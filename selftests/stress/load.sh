@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2154
+# Sourced by stack.sh: what goes on at once, on and below the mounted devices.
+
+# Verified data, by way of the page cache and past it.
+load_fio()
+{
+	mkdir -p "$1/fio"
+	cat <<-JOBS >"$1.fio"
+	[global]
+	directory=$1/fio
+	size=8m
+	rw=randwrite
+	verify=crc32c
+	verify_fatal=1
+	verify_backlog=64
+	verify_state_save=0
+	time_based
+	runtime=$2
+	randseed=$seed
+	thread
+	[buffered]
+	ioengine=psync
+	bs=4k
+	fsync=32
+	[direct]
+	ioengine=io_uring
+	iodepth=8
+	direct=1
+	bs=16k
+	JOBS
+	fio --output="$1.log" "$1.fio" || { cat "$1.log" >&2; return 1; }
+}
+
+# A file of many extents, so that where a block is must itself be read.
+load_extents()
+{
+	local file=$1/extents end=$((SECONDS + $2))
+
+	dd if=/dev/zero of="$file" bs=256k count=32 conv=fsync status=none
+	"$here/fsload" fragment "$file" 8192
+	while [ "$SECONDS" -lt "$end" ]; do
+		dd if="$file" of=/dev/null bs=64k iflag=nocache status=none
+		dd if="$file" of=/dev/null bs=64k iflag=direct status=none
+	done
+}
+
+load_device()
+{
+	local dir=$1 seconds=$2 jobs job
+
+	rm -rf "$dir/files" "$dir/fio"
+	mkdir "$dir/files"
+	load_fio "$dir" "$seconds" & jobs=($!)
+	load_extents "$dir" "$seconds" & jobs+=($!)
+	"$here/fsload" run "$dir/files" 2 "$seconds" "$seed" & jobs+=($!)
+	for job in "${jobs[@]}"; do
+		wait "$job" || fail "${dir##*/}: the load failed"
+	done
+}
+
+disturb_freeze()
+{
+	[ "$lower" != tmpfs ] || return 0
+	fsfreeze -f "$lower_dir"
+	sleep 0.$((RANDOM % 9 + 1))
+	fsfreeze -u "$lower_dir"
+	sleep 1
+}
+
+# That much cannot always be had.
+disturb_reclaim()
+{
+	echo $((limit / 4))M >"$cgroup/memory.reclaim" || true
+	sleep 1
+} 2>/dev/null
+
+disturb_caches()
+{
+	echo 3 >/proc/sys/vm/drop_caches
+	sleep 3
+}
+
+disturb_sync()
+{
+	sync
+	sleep 0.2
+}
+
+# repeat COMMAND: while the load lasts.
+repeat()
+{
+	while [ -e "$state/loaded" ]; do
+		"$@"
+	done
+}
+
+# load_for SECONDS ROUND: all in a cgroup whose memory they must share.
+load_for()
+{
+	local seconds=$1 layout what jobs=() disturbers=() job failed=0
+
+	seed=$((seed + 100 * ($2 + 1)))
+	mkdir -p "$cgroup"
+	echo "${limit}M" >"$cgroup/memory.max"
+	: >"$state/loaded"
+	for what in freeze reclaim caches sync; do
+		repeat disturb_$what & disturbers+=($!)
+	done
+	for layout in $layouts; do
+		{
+			echo 0 >"$cgroup/cgroup.procs"
+			load_device "$state/$layout" "$seconds"
+		} & jobs+=($!)
+	done
+	for job in "${jobs[@]}"; do
+		wait "$job" || failed=1
+	done
+	rm "$state/loaded"
+	wait "${disturbers[@]}" || fail "a disturber failed"
+	say "memory.events: $(xargs <"$cgroup/memory.events")"
+	[ $failed = 0 ] || fail "the load failed"
+	rmdir "$cgroup"
+}
