@@ -7,17 +7,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <signal.h>
+#include <stdalign.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <stdnoreturn.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
-#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -47,8 +49,7 @@ static unsigned int self;
 static unsigned long operations;
 static const char *operation = "start";
 
-static __attribute__((noreturn, format(printf, 1, 2))) void
-fail(const char *format, ...)
+static noreturn void fail(const char *format, ...)
 {
 	int error = errno;
 	va_list args;
@@ -147,7 +148,7 @@ static void do_write(struct file *file)
 /* Whole blocks, from memory that is aligned. */
 static void do_direct_write(struct file *file)
 {
-	static unsigned char buffer[8 * BLOCK] __attribute__((aligned(BLOCK)));
+	static alignas(BLOCK) unsigned char buffer[8 * BLOCK];
 	size_t start = BLOCK * any(FILE_MAX / BLOCK - 8);
 	size_t length = BLOCK * (1 + any(8));
 	int fd = open_file(file, O_RDWR | O_DIRECT);
@@ -261,7 +262,7 @@ static void do_rename(struct file *file)
 {
 	char old[64];
 
-	strcpy(old, name_of(file, ""));
+	snprintf(old, sizeof(old), "%s", name_of(file, ""));
 	file->dir = any(DIRECTORIES);
 	check(!rename(old, name_of(file, "")), file);
 }
@@ -324,15 +325,14 @@ static const struct {
 	{ "unlink", do_unlink, 1 },
 	{ "directory", do_directory, 1 },
 	{ "attribute", do_attribute, 1 },
+	{ }
 };
-
-#define OPERATIONS (sizeof(table) / sizeof(table[0]))
 
 static unsigned int choose_operation(void)
 {
 	unsigned int total = 0, i, at;
 
-	for (i = 0; i < OPERATIONS; i++)
+	for (i = 0; table[i].run; i++)
 		total += table[i].weight;
 	at = any(total);
 	for (i = 0; at >= table[i].weight; i++)
@@ -408,13 +408,45 @@ static int fragment(const char *path, size_t stride)
 	return close(fd) ? 1 : 0;
 }
 
+/*
+ * Blocks of a file from all over it, into the page cache, out of it, and past it:
+ * each needs to be looked up, if what says where they are does not stay cached.
+ */
+static int scatter(const char *path, unsigned int seconds)
+{
+	static alignas(BLOCK) unsigned char buffer[BLOCK];
+	int cached = open(path, O_RDONLY | O_CLOEXEC);
+	int direct = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
+	time_t end = time(NULL) + seconds;
+	struct stat st;
+	off_t at;
+
+	operation = "scattered I/O";
+	if (cached < 0 || direct < 0 || fstat(cached, &st))
+		fail("%s", path);
+	posix_fadvise(cached, 0, 0, POSIX_FADV_RANDOM);
+	for (; time(NULL) < end; operations++) {
+		at = any(st.st_size / BLOCK) * BLOCK;
+		if (any(2))
+			posix_fadvise(cached, at, BLOCK, POSIX_FADV_DONTNEED);
+		if (pread(any(4) ? direct : cached, buffer, BLOCK, at) != BLOCK ||
+		    (!any(4) && pwrite(direct, buffer, BLOCK, at) != BLOCK))
+			fail("%s at %lld", path, (long long)at);
+	}
+	printf("fsload: %lu scattered operations\n", operations);
+	return fflush(stdout) ? 1 : 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 6 && !strcmp(argv[1], "run"))
 		return run(argv[2], atoi(argv[3]), atoi(argv[4]), atoi(argv[5]));
 	if (argc == 4 && !strcmp(argv[1], "fragment") && atoi(argv[3]))
 		return fragment(argv[2], atoi(argv[3]));
+	if (argc == 4 && !strcmp(argv[1], "scatter"))
+		return scatter(argv[2], atoi(argv[3]));
 	fprintf(stderr, "fsload run DIR PROCESSES SECONDS SEED\n"
-			"fsload fragment FILE BYTES-BETWEEN-HOLES\n");
+			"fsload fragment FILE BYTES-BETWEEN-HOLES\n"
+			"fsload scatter FILE SECONDS\n");
 	return 2;
 }

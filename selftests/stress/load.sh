@@ -39,10 +39,7 @@ load_extents()
 
 	dd if=/dev/zero of="$file" bs=256k count=32 conv=fsync status=none
 	"$here/fsload" fragment "$file" 8192
-	while [ "$SECONDS" -lt "$end" ]; do
-		dd if="$file" of=/dev/null bs=64k iflag=nocache status=none
-		dd if="$file" of=/dev/null bs=64k iflag=direct status=none
-	done
+	[ "$SECONDS" -ge "$end" ] || "$here/fsload" scatter "$file" $((end - SECONDS))
 }
 
 load_device()
