@@ -30,6 +30,11 @@ check_fs()
 	return $status
 }
 
+mount_lower()
+{
+	mount -t "$lower" "$disk" "$lower_dir"
+}
+
 # Of an ext4, times are in seconds: with finer ones, in a slow machine, hardly any
 # write would find its file's time up to date, and be inline. tmpfs has the disk to
 # swap to.
@@ -43,8 +48,16 @@ start_lower()
 		mount -t tmpfs -o size=4G tmpfs "$lower_dir"
 	else
 		make_fs "$lower" "$disk" -I 128 2>/dev/null
-		mount -t "$lower" "$disk" "$lower_dir"
+		mount_lower
 	fi
+}
+
+# With nothing that it knows: not where the files are, either.
+restart_lower()
+{
+	[ "$lower" != tmpfs ] || return 0
+	umount "$lower_dir"
+	mount_lower
 }
 
 stop_lower()
@@ -74,6 +87,9 @@ make_file()
 	*) fail "no layout $1" ;;
 	esac
 	blkfd exec --no-discard "$file" -- "$BASH" -c ". $here/file-systems.sh; make_fs $upper {}"
+	mount_device "$file" "$state/$1" --no-discard >/dev/null
+	make_extents "$state/$1/extents"
+	umount "$state/$1"
 }
 
 # mount_device FILE DIR OPTION...: prints the device's number.

@@ -33,13 +33,10 @@ load_fio()
 }
 
 # A file of many extents, so that where a block is must itself be read.
-load_extents()
+make_extents()
 {
-	local file=$1/extents end=$((SECONDS + $2))
-
-	dd if=/dev/zero of="$file" bs=256k count=32 conv=fsync status=none
-	"$here/fsload" fragment "$file" 8192
-	[ "$SECONDS" -ge "$end" ] || "$here/fsload" scatter "$file" $((end - SECONDS))
+	dd if=/dev/zero of="$1" bs=256k count=48 conv=fsync status=none
+	"$here/fsload" fragment "$1" 8192
 }
 
 load_device()
@@ -49,7 +46,7 @@ load_device()
 	rm -rf "$dir/files" "$dir/fio"
 	mkdir "$dir/files"
 	load_fio "$dir" "$seconds" & jobs=($!)
-	load_extents "$dir" "$seconds" & jobs+=($!)
+	"$here/fsload" scatter "$dir/extents" "$seconds" & jobs+=($!)
 	"$here/fsload" run "$dir/files" 2 "$seconds" "$seed" & jobs+=($!)
 	for job in "${jobs[@]}"; do
 		wait "$job" || fail "${dir##*/}: the load failed"

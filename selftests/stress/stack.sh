@@ -106,6 +106,7 @@ run_round()
 	local round=$1 number=0 layout options
 	local -A ids
 
+	restart_lower
 	for layout in $layouts; do
 		mapfile -t options < <(device_options $((number++)) "$round" "$layout")
 		ids[$layout]=$(mount_device "$lower_dir/$layout" "$state/$layout" "${options[@]}")
