@@ -43,11 +43,11 @@ start_lower()
 	mkdir -p "$lower_dir"
 	wipefs -qa "$disk"
 	if [ "$lower" = tmpfs ]; then
-		mkswap -q "$disk"
+		mkswap "$disk" >/dev/null
 		swapon "$disk"
 		mount -t tmpfs -o size=4G tmpfs "$lower_dir"
 	else
-		make_fs "$lower" "$disk" -I 128 2>/dev/null
+		make_fs "$lower" "$disk" -I 128 >/dev/null 2>&1
 		mount_lower
 	fi
 }
