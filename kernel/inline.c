@@ -34,13 +34,18 @@ static bool blkfd_inline_io = true;
 module_param_named(inline_io, blkfd_inline_io, bool, 0644);
 MODULE_PARM_DESC(inline_io, "I/O by the task that submits it, where that is safe (default: Y)");
 
+static bool blkfd_inline_is_on(const struct file *file, unsigned long magic)
+{
+	return file_inode(file)->i_sb->s_magic == magic;
+}
+
 /*
  * btrfs waits for an inode's i_rwsem in direct reads, asked to or not. With
  * btrfs above, the task may hold that of another inode.
  */
 static bool blkfd_inline_file_waits(const struct file *file)
 {
-	return file_inode(file)->i_sb->s_magic == BTRFS_SUPER_MAGIC;
+	return blkfd_inline_is_on(file, BTRFS_SUPER_MAGIC);
 }
 
 /* tmpfs knows no IOCB_NOWAIT, but its reads wait for swap at most. */
@@ -59,7 +64,9 @@ static bool blkfd_inline_can_read(const struct blkfd_window *window)
 
 /*
  * Into the page cache, xfs writes all that is dirty when it runs out of space,
- * asked not to wait or not; ext4 and f2fs cannot be asked.
+ * asked not to wait or not; ext4 and f2fs cannot be asked. Direct writes of f2fs
+ * wait for a checkpoint; with f2fs above, the task may hold what that one's
+ * waits for.
  */
 static bool blkfd_inline_can_write(const struct blkfd_window *window)
 {
@@ -70,6 +77,7 @@ static bool blkfd_inline_can_write(const struct blkfd_window *window)
 	if (shmem_mapping(file->f_mapping))
 		return true;
 	return file->f_mode & FMODE_NOWAIT && !blkfd_inline_file_waits(file) &&
+	       !blkfd_inline_is_on(file, F2FS_SUPER_MAGIC) &&
 	       window->flags & BLKFD_F_DIRECT;
 }
 
@@ -171,8 +179,8 @@ static bool blkfd_inline_times_differ(struct inode *inode)
 }
 
 /*
- * ext4 and f2fs change times in a transaction, asked not to wait or not. Times
- * go on with the clock's tick: to look once in each is enough.
+ * ext4 changes times in a transaction, asked not to wait or not. Times go on
+ * with the clock's tick: to look once in each is enough.
  */
 static bool blkfd_inline_times_are_due(struct blkfd_device *dev)
 {

@@ -162,7 +162,6 @@ FIXTURE_VARIANT_ADD(way, f2fs_direct) {
 	.fstype = "f2fs",
 	.flags = BLKFD_F_DIRECT,
 	.reads = true,
-	.writes = true,
 };
 
 FIXTURE_VARIANT_ADD(way, btrfs_direct) {
