@@ -26,6 +26,7 @@ replace_tables()
 		[[ $line =~ ^"<!-- table: "([a-z]+)" -->"$ ]] || continue
 		name=${BASH_REMATCH[1]}
 		topic "$name" markdown
+		[ -z "$(topic "$name" plot)" ] || printf '\n![%s](bench/%s.svg)\n' "$name" "$name"
 		while IFS= read -r line && [ "$line" != "<!-- end -->" ]; do :; done
 		echo "<!-- end -->"
 	done <"$report" >"$scratch/report"
@@ -37,6 +38,11 @@ replace_tables()
 draw()
 {
 	topic "$1" plot >"$scratch/plot/data"
+	if [ ! -s "$scratch/plot/data" ]; then
+		rm -f "$documents/bench/$1.svg"
+		say "$1: not measured, no plot"
+		return
+	fi
 	cp "$bench/$2" "$scratch/plot/script"
 	in_root "$scratch/plot=/mnt" -- gnuplot -e "label='$3'; ${4:-bottom = 0}" /mnt/script \
 		>"$documents/bench/$1.svg"

@@ -46,20 +46,24 @@ def scaling: pairs as $pairs | when($pairs; $pairs | fixed(2));
 def share_of_scaling: pairs as $pairs | (.candidate = "raw" | pairs) as $raw |
 	when($pairs; when($raw; $pairs / $raw * 100 | fixed(0) + " %"));
 
-# A column for each kernel and column: {label, case, cell}.
+# A column for each kernel and column: {label, case, doc}.
 def markdown($columns; $candidates; f): . as $docs |
 	[$docs[] as $doc | $columns[] | . + {$doc}] as $columns |
-	([""] + ($columns | map(.doc.name + " " + .label)) | row),
-	(["---"] + ($columns | map("---:")) | row),
-	($candidates[] as $candidate |
+	[$candidates[] as $candidate |
 		[$columns[] | . + {$candidate} | f] |
-		select(any(. != null)) | [$candidate] + map(. // "–") | row);
+		select(any(. != null)) | [$candidate] + map(. // "–") | row] as $rows |
+	if $rows == [] then "Not measured." else
+		([""] + ($columns | map(.doc.name + " " + .label)) | row),
+		(["---"] + ($columns | map("---:")) | row),
+		$rows[]
+	end;
 
 # A line for each kernel and column, and a column for each candidate that has a value.
 def plot($columns; $candidates; f): . as $docs |
 	[$docs[] as $doc | $columns[] | . + {$doc}] as $lines |
 	[$candidates[] as $candidate | select(any($lines[]; . + {$candidate} | f != null)) |
 		$candidate] as $candidates |
+	select($candidates != []) |
 	(["case"] + $candidates | @tsv),
 	($lines[] as $line | ["\($line.doc.name) \($line.label)"] +
 		[$candidates[] as $candidate | $line + {$candidate} | f // "?"] | @tsv);
