@@ -11,15 +11,15 @@ compare()
 {
 	jq -L "$bench" -rs --slurpfile committed "$documents/bench/$1.json" --arg name "$1" '
 		include "results";
-		$committed[0] as $then |
+		$committed[0] as $old |
 		([.[].kernel // empty][0]) as $kernel |
 		([.[] | select(.case)] | results | map(
-			. + {now: (.values | median), before: (. as $now | $then |
+			. + {now: (.values | median), before: (. as $now | $old |
 				value($now.case; $now.candidate))})) as $all |
 		($all | map(select(.before == null))) as $new |
 		($all | map(select(.before and .now > .before * 1.03))) as $worse |
-		(if $kernel != $then.kernel then
-			"\($kernel): docs/bench is of \($then.kernel)" else empty end),
+		(if $kernel != $old.kernel then
+			"\($kernel): docs/bench is of \($old.kernel)" else empty end),
 		($new[] | "\($name): \(.case) \(.candidate): not in docs/bench"),
 		($worse[] | "\($name): \(.case) \(.candidate): \(.before | grouped) before, " +
 			"\(.now | grouped) now, \((.now / .before - 1) * 100 | fixed(1)) % worse"),
