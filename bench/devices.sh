@@ -8,26 +8,10 @@ measure_churn()
 	local file what value
 
 	file=$(prepare raw)
-	if [ "$2" = ublk ]; then
-		churn_ublk "$1" "$file"
-		return
-	fi
 	"$here/lifetime" "$2" churn "$file" "$3" "$4" >/tmp/lifetime
 	while read -r what value; do
 		sample "$what-$1" "$2" nanoseconds "$value"
 	done </tmp/lifetime
-}
-
-# A program that starts a server, and one that ends it: there is no call for that.
-churn_ublk()
-{
-	local start created
-
-	start=$(date +%s%N)
-	# shellcheck disable=SC2016 # for later
-	with_ublk "$2" eval 'created=$(date +%s%N)'
-	sample "create-$1" ublk nanoseconds $((created - start))
-	sample "close-$1" ublk nanoseconds $(($(date +%s%N) - created))
 }
 
 # measure_live CASE KIND COUNT
