@@ -15,7 +15,7 @@
 
 #include "blkfd.h"
 
-/* The longest I/O in bytes; the block layer splits what is longer. */
+/* What the block layer is told of the longest I/O, in bytes; any is taken. */
 #define BLKFD_MAX_IO SZ_4M
 
 static struct block_device *blkfd_backing_bdev(struct file *file)

@@ -204,14 +204,6 @@ struct blkfd_device {
 	struct workqueue_struct *worker_queue;
 };
 
-/* A write to a file holds off the freezing of its file system. */
-static inline bool blkfd_io_is_file_write(const struct blkfd_device *dev,
-					  const struct blkfd_io_cmd *cmd)
-{
-	return op_is_write(bio_op(cmd->bio)) &&
-	       S_ISREG(file_inode(dev->window.file)->i_mode);
-}
-
 /* backing.c */
 int blkfd_backing_check(struct file *file, const struct blkfd_create *arg,
 			struct blkfd_window *window);
@@ -246,6 +238,7 @@ void blkfd_io_exit(void);
 int blkfd_io_init_device(struct blkfd_device *dev);
 void blkfd_io_exit_device(struct blkfd_device *dev);
 void blkfd_io_submit(struct bio *bio);
+bool blkfd_io_start_write(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
 bool blkfd_io_transfer(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
 bool blkfd_io_execute(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
 void blkfd_io_end(struct blkfd_io_cmd *cmd);

@@ -287,18 +287,6 @@ static bool blkfd_inline_transfer(struct blkfd_device *dev,
 	return over;
 }
 
-/* Thawing may depend on what the task does next. */
-static bool blkfd_inline_start_write(const struct blkfd_device *dev)
-{
-	struct super_block *sb = file_inode(dev->window.file)->i_sb;
-
-	if (!sb_start_write_trylock(sb))
-		return false;
-	/* Who ends the call ends this: as in kiocb_start_write(). */
-	__sb_writers_release(sb, SB_FREEZE_WRITE);
-	return true;
-}
-
 /**
  * blkfd_inline_submit - carry a command out without a worker, if that is safe
  * @dev: Its device.
@@ -314,9 +302,10 @@ bool blkfd_inline_submit(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 {
 	if (!blkfd_inline_is_allowed(dev, cmd->bio))
 		return false;
-	if (blkfd_io_is_file_write(dev, cmd) && !blkfd_inline_start_write(dev))
-		return false;
 	cmd->nowait = true;
+	/* Thawing may depend on what the task does next. */
+	if (!blkfd_io_start_write(dev, cmd))
+		return false;
 	if (blkfd_inline_transfer(dev, cmd))
 		blkfd_io_end(cmd);
 	return true;

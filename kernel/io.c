@@ -167,6 +167,38 @@ void blkfd_io_end(struct blkfd_io_cmd *cmd)
 	bio_endio(bio);
 }
 
+static bool blkfd_io_is_file_write(const struct blkfd_device *dev,
+				   const struct blkfd_io_cmd *cmd)
+{
+	return op_is_write(bio_op(cmd->bio)) &&
+	       S_ISREG(file_inode(dev->window.file)->i_mode);
+}
+
+/**
+ * blkfd_io_start_write - begin a write to a file, if the command is one
+ * @dev: The command's device.
+ * @cmd: The command; its nowait is set.
+ *
+ * A file system that is to be frozen waits until the end of the call, whoever
+ * ends that: as in kiocb_start_write().
+ *
+ * Returns: false if the file system is frozen, or about to be, and the command
+ * may not wait.
+ */
+bool blkfd_io_start_write(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
+{
+	struct super_block *sb = file_inode(dev->window.file)->i_sb;
+
+	if (!blkfd_io_is_file_write(dev, cmd))
+		return true;
+	if (!cmd->nowait)
+		sb_start_write(sb);
+	else if (!sb_start_write_trylock(sb))
+		return false;
+	__sb_writers_release(sb, SB_FREEZE_WRITE);
+	return true;
+}
+
 /* Direct I/O cannot go on in the middle of a block. */
 static bool blkfd_io_can_go_on(struct blkfd_device *dev,
 			       struct blkfd_io_cmd *cmd)
@@ -309,7 +341,7 @@ static ssize_t blkfd_io_call(struct blkfd_device *dev,
 /**
  * blkfd_io_transfer - read or write what is left
  * @dev: The command's device.
- * @cmd: The command. What a write must begin with is done.
+ * @cmd: The command, after blkfd_io_start_write().
  *
  * Returns: whether the command is over, for the caller to end; else it is not
  * the caller's any more.
@@ -395,15 +427,6 @@ static int blkfd_io_allocate(struct blkfd_device *dev, struct bio *bio)
 	}
 }
 
-/* As kiocb_start_write(): a file system that is to be frozen waits. */
-static void blkfd_io_start_write(struct blkfd_device *dev)
-{
-	struct super_block *sb = file_inode(dev->window.file)->i_sb;
-
-	sb_start_write(sb);
-	__sb_writers_release(sb, SB_FREEZE_WRITE);
-}
-
 /**
  * blkfd_io_execute - carry a command out
  * @dev: Its device.
@@ -433,8 +456,7 @@ bool blkfd_io_execute(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 		return true;
 	}
 	cmd->nowait = false;
-	if (blkfd_io_is_file_write(dev, cmd))
-		blkfd_io_start_write(dev);
+	blkfd_io_start_write(dev, cmd);
 	return blkfd_io_transfer(dev, cmd);
 }
 
