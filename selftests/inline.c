@@ -29,16 +29,6 @@
 #define DM_NAME		"blkfd-inline"
 #define DM_PATH		"/dev/mapper/" DM_NAME
 
-static int reopen(int fd, int flags)
-{
-	char path[TEST_PATH_MAX];
-	int again;
-
-	test_fd_path(fd, path, sizeof(path));
-	again = open(path, flags | O_CLOEXEC);
-	return again < 0 ? -errno : again;
-}
-
 /* What a device has counted since the counts in from. */
 static struct blkfd_info counts(int fd, const struct blkfd_info *from)
 {
@@ -118,7 +108,7 @@ static int rig_set_up(struct rig *rig, const char *fstype, uint32_t flags)
 	rig->dev = test_create(rig->file, flags, 0, SIZE, 0);
 	if (rig->dev < 0)
 		return rig->dev;
-	rig->direct = reopen(rig->dev, O_RDWR | O_DIRECT);
+	rig->direct = test_reopen(rig->dev, O_RDWR | O_DIRECT);
 	return rig->direct < 0 ? rig->direct : 0;
 }
 
@@ -253,7 +243,7 @@ TEST_F(way, writes_go_as_the_file_allows)
 
 TEST_F(way, flushes_and_writes_to_stable_storage_take_workers)
 {
-	int sync = reopen(self->rig.dev, O_RDWR | O_DIRECT | O_DSYNC);
+	int sync = test_reopen(self->rig.dev, O_RDWR | O_DIRECT | O_DSYNC);
 	struct blkfd_info info;
 
 	ASSERT_LE(0, sync);
@@ -440,7 +430,7 @@ TEST_F(direct, map_of_the_file_is_read_meanwhile)
 	ASSERT_LE(0, file);
 	dev = test_create(file, BLKFD_F_DIRECT, 0, 0, 0);
 	ASSERT_LE(0, dev);
-	direct = reopen(dev, O_RDWR | O_DIRECT);
+	direct = test_reopen(dev, O_RDWR | O_DIRECT);
 	ASSERT_LE(0, direct);
 	for (int i = 0; i < 4; i++) {
 		ASSERT_EQ(0, test_drop_caches());
@@ -461,7 +451,7 @@ TEST_F(direct, first_writes_to_a_hole_take_workers)
 
 	dev = test_create(file, BLKFD_F_DIRECT, 0, 0, 0);
 	ASSERT_LE(0, dev);
-	direct = reopen(dev, O_RDWR | O_DIRECT);
+	direct = test_reopen(dev, O_RDWR | O_DIRECT);
 	ASSERT_LE(0, direct);
 	ASSERT_EQ(0, write_pages(direct));
 	info = counts(dev, NULL);
@@ -540,7 +530,7 @@ TEST_F(uncached, attempts_are_resumed_when_all_is_cached)
 /* Of devices over each other */
 
 FIXTURE(nested) {
-	struct rig rig;
+	int below;
 	int file;
 	int dev;
 	int direct;
@@ -549,15 +539,15 @@ FIXTURE(nested) {
 FIXTURE_SETUP(nested)
 {
 	char path[TEST_PATH_MAX];
-	int below;
+	int file;
 
 	ASSERT_EQ(0, test_private_mounts());
 	ASSERT_EQ(0, test_scratch_mount("xfs", NULL));
-	below = test_tmpfile(TEST_DIR "/xfs", 512 * TEST_MIB);
-	self->rig.dev = test_create(below, BLKFD_F_DIRECT, 0, 0, 0);
-	ASSERT_LE(0, self->rig.dev);
-	close(below);
-	test_fd_path(self->rig.dev, path, sizeof(path));
+	file = test_tmpfile(TEST_DIR "/xfs", 512 * TEST_MIB);
+	self->below = test_create(file, BLKFD_F_DIRECT, 0, 0, 0);
+	ASSERT_LE(0, self->below);
+	close(file);
+	test_fd_path(self->below, path, sizeof(path));
 	ASSERT_EQ(0, test_mkfs("xfs", path));
 	ASSERT_EQ(0, mkdir(TEST_DIR "/nested", 0755));
 	ASSERT_EQ(0, mount(path, TEST_DIR "/nested", "xfs", 0, NULL));
@@ -565,7 +555,7 @@ FIXTURE_SETUP(nested)
 	ASSERT_LE(0, self->file);
 	self->dev = test_create(self->file, BLKFD_F_DIRECT, 0, 0, 0);
 	ASSERT_LE(0, self->dev);
-	self->direct = reopen(self->dev, O_RDWR | O_DIRECT);
+	self->direct = test_reopen(self->dev, O_RDWR | O_DIRECT);
 	ASSERT_LE(0, self->direct);
 }
 
@@ -575,7 +565,7 @@ FIXTURE_TEARDOWN(nested)
 	close(self->dev);
 	close(self->file);
 	umount(TEST_DIR "/nested");
-	close(self->rig.dev);
+	close(self->below);
 	umount(TEST_DIR "/xfs");
 }
 
@@ -583,11 +573,11 @@ FIXTURE_TEARDOWN(nested)
 TEST_F(nested, only_the_topmost_goes_inline)
 {
 	struct blkfd_info above = counts(self->dev, NULL);
-	struct blkfd_info below = counts(self->rig.dev, NULL);
+	struct blkfd_info below = counts(self->below, NULL);
 
 	ASSERT_EQ(0, read_pages(self->direct));
 	above = counts(self->dev, &above);
-	below = counts(self->rig.dev, &below);
+	below = counts(self->below, &below);
 	EXPECT_LE(COUNT - 4, above.inline_ios);
 	EXPECT_EQ(0, below.inline_ios + below.would_block);
 	EXPECT_LE(COUNT, below.worker_ios);

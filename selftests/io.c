@@ -83,16 +83,6 @@ static int backing_open(const char *kind, uint64_t size)
 	return ret ? ret : test_tmpfile(dir, size);
 }
 
-static int reopen(int fd, int flags)
-{
-	char path[32];
-	int ret;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	ret = open(path, flags | O_CLOEXEC);
-	return ret < 0 ? -errno : ret;
-}
-
 static void rig_make(struct __test_metadata *_metadata, struct rig *rig,
 		     const char *kind, uint32_t flags)
 {
@@ -104,7 +94,7 @@ static void rig_make(struct __test_metadata *_metadata, struct rig *rig,
 	rig->dev = test_create(rig->file, flags, 0, SIZE, 0);
 	ASSERT_LE(0, rig->dev)
 		TH_LOG("device over %s: %s", kind, strerror(-rig->dev));
-	rig->direct = reopen(rig->dev, O_RDWR | O_DIRECT);
+	rig->direct = test_reopen(rig->dev, O_RDWR | O_DIRECT);
 	ASSERT_LE(0, rig->direct);
 	ASSERT_EQ(0, ioctl(rig->dev, BLKSSZGET, &rig->block));
 	rig->buf = mmap(NULL, SIZE + PAGE, PROT_READ | PROT_WRITE,
@@ -888,7 +878,7 @@ TEST_F(io_windows, buffered_writes_stay_inside)
 TEST_F(io_windows, direct_writes_stay_inside)
 {
 	for (int i = 0; i < 3; i++) {
-		int direct = reopen(self->window[i], O_RDWR | O_DIRECT);
+		int direct = test_reopen(self->window[i], O_RDWR | O_DIRECT);
 
 		ASSERT_LE(0, direct);
 		ASSERT_EQ(0, test_write_pattern(direct, 0, WINDOW, SEED + 1 + i));
@@ -993,7 +983,7 @@ TEST_F(io_durable, dsync_write_reaches_the_file)
 TEST_F(io_durable, o_sync_write_reaches_the_file)
 {
 	struct rig *rig = &self->rig;
-	int fd = reopen(rig->dev, O_RDWR | O_SYNC);
+	int fd = test_reopen(rig->dev, O_RDWR | O_SYNC);
 
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(TEST_MIB, pwrite(fd, rig->buf, TEST_MIB, 0));
@@ -1079,7 +1069,7 @@ FIXTURE_SETUP(io_full)
 	ASSERT_LE(0, self->file);
 	self->dev = test_create(self->file, variant->flags, 0, 0, 0);
 	ASSERT_LE(0, self->dev);
-	self->direct = reopen(self->dev, O_RDWR | O_DIRECT);
+	self->direct = test_reopen(self->dev, O_RDWR | O_DIRECT);
 	ASSERT_LE(0, self->direct);
 	self->buf = mmap(NULL, FULL_SIZE, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -1187,7 +1177,7 @@ FIXTURE_SETUP(io_reserve)
 	ASSERT_LE(0, self->file);
 	self->dev = create_as(variant->creator, self->file);
 	ASSERT_LE(0, self->dev);
-	self->direct = reopen(self->dev, O_RDWR | O_DIRECT);
+	self->direct = test_reopen(self->dev, O_RDWR | O_DIRECT);
 	ASSERT_LE(0, self->direct);
 	self->buf = mmap(NULL, RESERVE_SIZE, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -1387,7 +1377,7 @@ TEST_F(io_errors, of_a_backing_disk_arrive_as_eio)
 	ASSERT_LE(0, self->file);
 	self->dev = test_create(self->file, BLKFD_F_DIRECT, 0, SIZE, 0);
 	ASSERT_LE(0, self->dev);
-	self->direct = reopen(self->dev, O_RDWR | O_DIRECT);
+	self->direct = test_reopen(self->dev, O_RDWR | O_DIRECT);
 	ASSERT_EQ(0, test_write_pattern(self->direct, 0, TEST_MIB, SEED));
 	ASSERT_EQ(0, test_write_pattern(self->direct, 2 * TEST_MIB, TEST_MIB, SEED));
 	expect_eio_at(_metadata, self->direct, self->buf, TEST_MIB);
@@ -1433,7 +1423,7 @@ static void bad_file(struct __test_metadata *_metadata,
 	ASSERT_EQ(0, dm_replace(at, PAGE));
 	self->dev = test_create(self->file, flags, 0, 0, 0);
 	ASSERT_LE(0, self->dev);
-	self->direct = reopen(self->dev, O_RDWR | O_DIRECT);
+	self->direct = test_reopen(self->dev, O_RDWR | O_DIRECT);
 	ASSERT_LE(0, self->direct);
 }
 
@@ -1462,7 +1452,7 @@ TEST_F(io_errors, of_write_back_are_told_to_the_device_too)
 	ASSERT_LE(0, self->file);
 	self->dev = test_create(self->file, 0, 0, SIZE, 0);
 	ASSERT_LE(0, self->dev);
-	self->direct = reopen(self->dev, O_RDWR | O_DIRECT);
+	self->direct = test_reopen(self->dev, O_RDWR | O_DIRECT);
 	ASSERT_EQ(0, test_write_pattern(self->direct, 0, SIZE, SEED));
 	ASSERT_EQ(0, dm_replace(0, SIZE));
 	EXPECT_EQ(-1, fsync(self->file));
@@ -1698,7 +1688,7 @@ FIXTURE_SETUP(io_frozen)
 				      FROZEN_SPAN, 0);
 
 		ASSERT_LE(0, dev);
-		self->direct[i] = reopen(dev, O_RDWR | O_DIRECT);
+		self->direct[i] = test_reopen(dev, O_RDWR | O_DIRECT);
 		ASSERT_LE(0, self->direct[i]);
 		close(dev);
 	}
@@ -1751,7 +1741,7 @@ TEST_F(io_frozen, writes_do_not_stop_another_device)
 	struct io_uring_cqe *cqe;
 
 	dev = test_create(file, 0, 0, 0, 0);
-	direct = reopen(dev, O_RDONLY | O_DIRECT);
+	direct = test_reopen(dev, O_RDONLY | O_DIRECT);
 	ASSERT_LE(0, direct);
 	ASSERT_EQ(0, write_frozen(&self->ring, self->direct, buf[0]));
 	EXPECT_EQ(PAGE, read_in_time(direct, buf[1]));
@@ -1789,7 +1779,7 @@ FIXTURE_SETUP(io_read_only)
 	self->file = test_memfd(SIZE);
 	ASSERT_LE(0, self->file);
 	ASSERT_EQ(0, test_write_pattern(self->file, 0, SIZE, SEED));
-	given = reopen(self->file, variant->by_flag ? O_RDWR : O_RDONLY);
+	given = test_reopen(self->file, variant->by_flag ? O_RDWR : O_RDONLY);
 	ASSERT_LE(0, given);
 	self->dev = test_create(given, variant->by_flag ? BLKFD_F_RDONLY : 0,
 				0, 0, 0);
@@ -1810,9 +1800,9 @@ TEST_F(io_read_only, reads)
 
 TEST_F(io_read_only, cannot_be_opened_for_writing)
 {
-	EXPECT_EQ(-EROFS, reopen(self->dev, O_RDWR));
-	EXPECT_EQ(-EROFS, reopen(self->dev, O_WRONLY));
-	EXPECT_EQ(-EROFS, reopen(self->dev, O_RDWR | O_DIRECT));
+	EXPECT_EQ(-EROFS, test_reopen(self->dev, O_RDWR));
+	EXPECT_EQ(-EROFS, test_reopen(self->dev, O_WRONLY));
+	EXPECT_EQ(-EROFS, test_reopen(self->dev, O_RDWR | O_DIRECT));
 }
 
 TEST_F(io_read_only, descriptor_does_not_write)
@@ -1844,7 +1834,7 @@ TEST_F(io_read_only, cannot_be_made_writable)
 	ioctl(self->dev, BLKROSET, &read_only);
 	ASSERT_EQ(0, ioctl(self->dev, BLKROGET, &read_only));
 	EXPECT_EQ(1, read_only);
-	EXPECT_EQ(-EROFS, reopen(self->dev, O_RDWR));
+	EXPECT_EQ(-EROFS, test_reopen(self->dev, O_RDWR));
 }
 
 /* Block sizes */
@@ -1857,7 +1847,7 @@ TEST(block_of_4096_refuses_direct_io_of_512)
 	ASSERT_LE(0, file);
 	dev = test_create(file, 0, 0, 0, 4096);
 	ASSERT_LE(0, dev);
-	direct = reopen(dev, O_RDWR | O_DIRECT);
+	direct = test_reopen(dev, O_RDWR | O_DIRECT);
 	ASSERT_LE(0, direct);
 	EXPECT_EQ(EINVAL, read_errno(direct, buf, 512, 0));
 	EXPECT_EQ(EINVAL, read_errno(direct, buf, 4096, 512));
@@ -1878,7 +1868,7 @@ TEST(block_of_64k_reads_and_writes)
 	if (dev == -EINVAL)
 		SKIP(return, "this kernel has no blocks larger than pages");
 	ASSERT_LE(0, dev);
-	direct = reopen(dev, O_RDWR | O_DIRECT);
+	direct = test_reopen(dev, O_RDWR | O_DIRECT);
 	ASSERT_LE(0, direct);
 	EXPECT_EQ(EINVAL, read_errno(direct, buf, 4096, 0));
 	ASSERT_EQ(0, test_write_pattern(direct, 0, SIZE / 2, SEED));
@@ -1924,7 +1914,7 @@ static void make_cold(struct __test_metadata *_metadata, struct rig *rig,
 	ASSERT_LE(0, rig->file);
 	rig->dev = test_create(rig->file, flags, 0, 0, 0);
 	ASSERT_LE(0, rig->dev);
-	rig->direct = reopen(rig->dev, O_RDWR | O_DIRECT);
+	rig->direct = test_reopen(rig->dev, O_RDWR | O_DIRECT);
 	ASSERT_LE(0, rig->direct);
 }
 

@@ -32,14 +32,6 @@ static uint64_t size_of(int fd)
 	return ioctl(fd, BLKGETSIZE64, &size) ? UINT64_MAX : size;
 }
 
-static int reopen(int fd, int flags)
-{
-	char path[BLKFD_PATH_MAX];
-
-	return blkfd_path(fd, path, sizeof(path)) ?:
-	       open(path, flags | O_CLOEXEC);
-}
-
 FIXTURE(resize) {
 	int backing;
 	int fd;
@@ -106,7 +98,7 @@ TEST_F(resize, shows_in_seek_info_and_sysfs)
 
 TEST_F(resize, shows_in_every_open_file)
 {
-	int other = reopen(self->fd, O_RDONLY);
+	int other = test_reopen(self->fd, O_RDONLY);
 
 	ASSERT_LE(0, other);
 	ASSERT_EQ(0, resize(self->fd, SIZE / 2));
@@ -140,7 +132,7 @@ TEST_F(resize, io_beyond_the_new_end_fails)
 
 TEST_F(resize, direct_io_beyond_the_new_end_fails)
 {
-	int fd = reopen(self->fd, O_RDWR | O_DIRECT);
+	int fd = test_reopen(self->fd, O_RDWR | O_DIRECT);
 	char *block = aligned_alloc(4096, 4096);
 
 	ASSERT_LE(0, fd);
@@ -310,7 +302,7 @@ TEST_F(resize, file_that_ends_before_the_window_is_erange)
 
 TEST_F(resize, read_only_descriptor_of_a_writable_device_is_ebadf)
 {
-	int fd = reopen(self->fd, O_RDONLY);
+	int fd = test_reopen(self->fd, O_RDONLY);
 
 	ASSERT_LE(0, fd);
 	EXPECT_REFUSED(EBADF, fd, SIZE / 2);

@@ -147,6 +147,16 @@ void test_fd_path(int fd, char *path, size_t size)
 	snprintf(path, size, "/proc/%d/fd/%d", getpid(), fd);
 }
 
+int test_reopen(int fd, int flags)
+{
+	char path[TEST_PATH_MAX];
+	int ret;
+
+	test_fd_path(fd, path, sizeof(path));
+	ret = open(path, flags | O_CLOEXEC);
+	return ret < 0 ? -errno : ret;
+}
+
 /* Backing files */
 
 static int sized(int fd, uint64_t size)

@@ -93,6 +93,9 @@ void test_fd_path(int fd, char *path, size_t size);
 /* Enough for such a path. */
 #define TEST_PATH_MAX	48
 
+/* A new open file of what fd refers to; flags as for open(2). */
+int test_reopen(int fd, int flags);
+
 /* Backing files. */
 
 int test_memfd(uint64_t size);
