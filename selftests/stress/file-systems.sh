@@ -86,7 +86,8 @@ make_file()
 		;;
 	*) fail "no layout $1" ;;
 	esac
-	blkfd exec --no-discard "$file" -- "$BASH" -c ". $here/file-systems.sh; make_fs $upper {}"
+	blkfd exec --no-discard --block-size "$block" "$file" -- \
+		"$BASH" -c ". $here/file-systems.sh; make_fs $upper {}"
 	mount_device "$file" "$state/$1" --no-discard >/dev/null
 	make_extents "$state/$1/extents"
 	umount "$state/$1"
@@ -98,5 +99,5 @@ mount_device()
 	local file=$1 dir=$2
 
 	shift 2
-	blkfd mount --json -t "$upper" "$@" "$file" "$dir" | jq .id
+	blkfd mount --json -t "$upper" --block-size "$block" "$@" "$file" "$dir" | jq .id
 }
