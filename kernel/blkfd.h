@@ -62,7 +62,13 @@ struct blkfd_window {
  * @refs: Who may still touch @iocb: the one that made the call, and the file.
  * @result: What the call returned.
  * @error: What to end the bio with, 0 or negative.
+ * @length: Bytes that calls are to move: of the bio and of those @merged.
  * @done: Bytes that earlier calls have moved.
+ * @merged: The first of those that the call is for as well, each @next to the
+ *	one before, as on the device.
+ * @bvecs: If there are such, the memory of all, allocated for the call.
+ * @bvec_count: How many those are.
+ * @alone: Not to be merged: a call along with others came to less than all.
  * @nowait: The call is one that may not wait.
  * @by_worker: It took a worker.
  * @flushed: The flush that comes before the data is done.
@@ -76,7 +82,12 @@ struct blkfd_io_cmd {
 	atomic_t refs;
 	ssize_t result;
 	int error;
+	unsigned int length;
 	unsigned int done;
+	struct blkfd_io_cmd *merged;
+	struct bio_vec *bvecs;
+	unsigned int bvec_count;
+	bool alone;
 	bool nowait;
 	bool by_worker;
 	bool flushed;
@@ -115,6 +126,15 @@ blkfd_io_list_take(struct blkfd_io_list *list)
 	if (!list->first)
 		list->end = &list->first;
 	return cmd;
+}
+
+/* Takes what *@pos names, one that is in @list, out of it. */
+static inline void blkfd_io_list_remove(struct blkfd_io_list *list,
+					struct blkfd_io_cmd **pos)
+{
+	*pos = (*pos)->next;
+	if (!*pos)
+		list->end = pos;
 }
 
 /**
@@ -240,6 +260,8 @@ void blkfd_io_exit_device(struct blkfd_device *dev);
 void blkfd_io_submit(struct bio *bio);
 bool blkfd_io_start_write(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
 bool blkfd_io_transfer(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
+bool blkfd_io_is_next(const struct blkfd_io_cmd *cmd,
+		      const struct blkfd_io_cmd *next);
 bool blkfd_io_execute(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
 void blkfd_io_end(struct blkfd_io_cmd *cmd);
 

@@ -6,6 +6,7 @@
  * all, since the file may be released as soon as nobody waits for I/O any more.
  */
 #include <linux/bio.h>
+#include <linux/blk-cgroup.h>
 #include <linux/blkdev.h>
 #include <linux/falloc.h>
 #include <linux/file.h>
@@ -14,6 +15,7 @@
 #include <linux/mempool.h>
 #include <linux/part_stat.h>
 #include <linux/percpu.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
 
@@ -24,6 +26,9 @@
 
 /* Commands that a processor keeps at hand. */
 #define BLKFD_IO_SPARES		32
+
+/* What a call may come to by merging, in bytes. */
+#define BLKFD_IO_MERGE_MAX	SZ_1M
 
 static struct kmem_cache *blkfd_io_cache;
 
@@ -128,7 +133,10 @@ static struct blkfd_io_cmd *blkfd_io_alloc(struct blkfd_device *dev,
 		return NULL;
 	cmd->bio = bio;
 	cmd->error = 0;
+	cmd->length = bio->bi_iter.bi_size;
 	cmd->done = 0;
+	cmd->merged = NULL;
+	cmd->alone = false;
 	cmd->by_worker = false;
 	cmd->flushed = false;
 	return cmd;
@@ -142,8 +150,21 @@ static void blkfd_io_free(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 		mempool_free(cmd, &dev->io_cmds);
 }
 
+/* All but the first, which the caller ends. */
+static void blkfd_io_end_merged(struct blkfd_io_cmd *cmd)
+{
+	struct blkfd_io_cmd *pos, *next;
+
+	kfree(cmd->bvecs);
+	for (pos = cmd->merged; pos; pos = next) {
+		next = pos->next;
+		pos->error = cmd->error;
+		blkfd_io_end(pos);
+	}
+}
+
 /**
- * blkfd_io_end - end the bio of a command that is over
+ * blkfd_io_end - end the bios of a command that is over
  * @cmd: With its error, if any. Gone after this, and so may the device be.
  *
  * Context: any.
@@ -153,6 +174,8 @@ void blkfd_io_end(struct blkfd_io_cmd *cmd)
 	struct blkfd_device *dev = blkfd_io_device(cmd->bio);
 	struct bio *bio = cmd->bio;
 
+	if (cmd->merged)
+		blkfd_io_end_merged(cmd);
 	if (cmd->error) {
 		bio->bi_status = blkfd_io_status(cmd->error);
 		if (cmd->error != -EOPNOTSUPP)
@@ -220,9 +243,58 @@ static void blkfd_io_count_attempt(struct blkfd_device *dev,
 	this_cpu_inc(dev->io_stats->would_block);
 }
 
+static bool blkfd_io_can_merge(const struct blkfd_io_cmd *cmd)
+{
+	enum req_op op = bio_op(cmd->bio);
+
+	return (op == REQ_OP_READ || op == REQ_OP_WRITE) &&
+	       !(cmd->bio->bi_opf & (REQ_PREFLUSH | REQ_FUA)) &&
+	       cmd->length && !cmd->done && !cmd->alone;
+}
+
+/**
+ * blkfd_io_is_next - whether one call can do for two commands
+ * @cmd: The first, with those that are merged with it.
+ * @next: Another of the same device.
+ *
+ * Returns: whether @next goes on where @cmd ends, in all ways alike.
+ */
+bool blkfd_io_is_next(const struct blkfd_io_cmd *cmd,
+		      const struct blkfd_io_cmd *next)
+{
+	struct bio *bio = cmd->bio, *other = next->bio;
+
+	return other->bi_iter.bi_sector ==
+		bio->bi_iter.bi_sector + (cmd->length >> SECTOR_SHIFT) &&
+	       blkfd_io_can_merge(cmd) && blkfd_io_can_merge(next) &&
+	       bio_op(other) == bio_op(bio) &&
+	       other->bi_ioprio == bio->bi_ioprio &&
+	       bio_blkcg_css(other) == bio_blkcg_css(bio) &&
+	       cmd->length <= BLKFD_IO_MERGE_MAX &&
+	       next->length <= BLKFD_IO_MERGE_MAX - cmd->length;
+}
+
+/* Each for itself from here on; all but the first go back to the workers. */
+static void blkfd_io_unmerge(struct blkfd_device *dev,
+			     struct blkfd_io_cmd *cmd)
+{
+	struct blkfd_io_cmd *next = cmd->merged;
+
+	cmd->merged = NULL;
+	cmd->length = cmd->bio->bi_iter.bi_size;
+	cmd->alone = true;
+	while ((cmd = next)) {
+		next = cmd->next;
+		cmd->alone = true;
+		blkfd_worker_queue(dev, cmd);
+	}
+}
+
 /*
  * A call is over. One that moved less than was left goes on in a worker; one
- * that moved nothing has come to the end of a file that is now too short.
+ * that moved nothing has come to the end of a file that is now too short. Of a
+ * call for several commands that does not say whose the error is: each gets a
+ * call of its own.
  *
  * Returns: whether the command is over, too; else it is not the caller's.
  */
@@ -233,11 +305,17 @@ static bool blkfd_io_is_over(struct blkfd_device *dev,
 		kiocb_end_write(&cmd->iocb);
 	if (cmd->nowait)
 		blkfd_io_count_attempt(dev, cmd);
+	if (cmd->merged && cmd->result != cmd->length) {
+		kfree(cmd->bvecs);
+		blkfd_io_unmerge(dev, cmd);
+		blkfd_worker_queue(dev, cmd);
+		return false;
+	}
 	if (cmd->result > 0)
 		cmd->done += cmd->result;
 	else if (!cmd->nowait)
 		cmd->error = cmd->result ?: -EIO;
-	if (cmd->error || cmd->done >= cmd->bio->bi_iter.bi_size)
+	if (cmd->error || cmd->done >= cmd->length)
 		return true;
 	if (!blkfd_io_can_go_on(dev, cmd)) {
 		cmd->error = -EIO;
@@ -273,18 +351,54 @@ static unsigned int blkfd_io_count_bvecs(struct bio *bio,
 	return count;
 }
 
+static struct blkfd_io_cmd *
+blkfd_io_next_merged(struct blkfd_io_cmd *cmd, struct blkfd_io_cmd *pos)
+{
+	return pos == cmd ? cmd->merged : pos->next;
+}
+
+/*
+ * The memory of all in one vector, which must last as long as the call. Returns
+ * false if there is no memory for it.
+ */
+static bool blkfd_io_collect_bvecs(struct blkfd_io_cmd *cmd)
+{
+	unsigned int count = 0;
+	struct blkfd_io_cmd *pos;
+	struct bvec_iter iter;
+	struct bio_vec bvec;
+
+	for (pos = cmd; pos; pos = blkfd_io_next_merged(cmd, pos))
+		count += blkfd_io_count_bvecs(pos->bio, pos->bio->bi_iter);
+	cmd->bvecs = kmalloc_array(count, sizeof(*cmd->bvecs),
+				   GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
+	if (!cmd->bvecs)
+		return false;
+	cmd->bvec_count = 0;
+	for (pos = cmd; pos; pos = blkfd_io_next_merged(cmd, pos))
+		bio_for_each_bvec(bvec, pos->bio, iter)
+			cmd->bvecs[cmd->bvec_count++] = bvec;
+	return true;
+}
+
 /* What is left of the bio, straight from its own vector. */
 static void blkfd_io_init_iter(struct blkfd_io_cmd *cmd, struct iov_iter *iter)
 {
 	struct bio *bio = cmd->bio;
+	int direction = op_is_write(bio_op(bio)) ? ITER_SOURCE : ITER_DEST;
 	struct bvec_iter left = bio->bi_iter;
 	struct bio_vec *first;
 
+	if (cmd->merged) {
+		iov_iter_bvec(iter, direction, cmd->bvecs, cmd->bvec_count,
+			      cmd->length);
+		return;
+	}
 	if (cmd->done)
 		bio_advance_iter(bio, &left, cmd->done);
 	first = bio->bi_io_vec + left.bi_idx;
-	iov_iter_bvec(iter, op_is_write(bio_op(bio)) ? ITER_SOURCE : ITER_DEST,
-		      first, blkfd_io_count_bvecs(bio, left), left.bi_size);
+	iov_iter_bvec(iter, direction, first, blkfd_io_count_bvecs(bio, left),
+		      left.bi_size);
 	iter->iov_offset = mp_bvec_iter_offset(bio->bi_io_vec, left) -
 			   first->bv_offset;
 }
@@ -456,6 +570,8 @@ bool blkfd_io_execute(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 		return true;
 	}
 	cmd->nowait = false;
+	if (cmd->merged && !blkfd_io_collect_bvecs(cmd))
+		blkfd_io_unmerge(dev, cmd);
 	blkfd_io_start_write(dev, cmd);
 	return blkfd_io_transfer(dev, cmd);
 }

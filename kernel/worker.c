@@ -19,6 +19,9 @@
 /* Ends of so many commands may wait for each other. */
 #define BLKFD_WORKER_BATCH	16
 
+/* How far into the backlog a command's neighbour is looked for. */
+#define BLKFD_WORKER_LOOK	8
+
 static struct blkfd_worker *blkfd_worker_find_idle(struct blkfd_device *dev)
 {
 	int i;
@@ -64,7 +67,37 @@ void blkfd_worker_queue(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 	spin_unlock_irqrestore(&dev->worker_lock, flags);
 }
 
-/* The next command; without one, the worker is off the device if it @may_go. */
+/*
+ * Small writes into holes, one beside the other, are one allocation for the file
+ * system below if they come in one call, and as many as they are otherwise.
+ */
+static void blkfd_worker_merge(struct blkfd_device *dev,
+			       struct blkfd_io_cmd *cmd)
+{
+	struct blkfd_io_cmd **pos = &dev->backlog.first;
+	struct blkfd_io_cmd **end = &cmd->merged;
+	struct blkfd_io_cmd *next;
+	int looked = 0;
+
+	lockdep_assert_held(&dev->worker_lock);
+	while ((next = *pos) && looked++ < BLKFD_WORKER_LOOK) {
+		if (!blkfd_io_is_next(cmd, next)) {
+			pos = &next->next;
+			continue;
+		}
+		blkfd_io_list_remove(&dev->backlog, pos);
+		next->next = NULL;
+		*end = next;
+		end = &next->next;
+		cmd->length += next->length;
+		looked = 0;
+	}
+}
+
+/*
+ * The next command, with its neighbours; without one, the worker is off the
+ * device if it @may_go.
+ */
 static struct blkfd_io_cmd *blkfd_worker_take(struct blkfd_worker *worker,
 					      bool may_go)
 {
@@ -77,6 +110,8 @@ static struct blkfd_io_cmd *blkfd_worker_take(struct blkfd_worker *worker,
 		dev->workers_awake++;
 	}
 	cmd = blkfd_io_list_take(&dev->backlog);
+	if (cmd)
+		blkfd_worker_merge(dev, cmd);
 	if (!cmd && may_go) {
 		worker->state = BLKFD_WORKER_IDLE;
 		dev->workers_awake--;

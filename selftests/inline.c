@@ -583,4 +583,107 @@ TEST_F(nested, only_the_topmost_goes_inline)
 	EXPECT_LE(COUNT, below.worker_ios);
 }
 
+/* The next result of an I/O; its number, or -ETIMEDOUT. */
+static int next_result(struct io_uring *ring, int *result)
+{
+	struct io_uring_cqe *cqe;
+	int number;
+
+	if (!test_wait(is_completed, ring, TEST_TIMEOUT_MS) ||
+	    io_uring_peek_cqe(ring, &cqe))
+		return -ETIMEDOUT;
+	number = io_uring_cqe_get_data64(cqe);
+	*result = cqe->res;
+	io_uring_cqe_seen(ring, cqe);
+	return number;
+}
+
+/* What workers find when they can go on is one beside the other: a few calls do. */
+TEST_F(nested, neighbours_take_one_call)
+{
+	static char buf[COUNT][PAGE] __attribute__((aligned(PAGE))), back[PAGE];
+	struct blkfd_info above, below, after;
+	struct io_uring ring;
+	int result;
+
+	ASSERT_EQ(0, io_uring_queue_init(COUNT, &ring, 0));
+	above = counts(self->dev, NULL);
+	ASSERT_EQ(0, freeze(TEST_DIR "/nested", FIFREEZE));
+	below = counts(self->below, NULL);
+	for (int i = 0; i < COUNT; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+		memset(buf[i], i + 1, PAGE);
+		io_uring_prep_write(sqe, self->direct, buf[i], PAGE, i * PAGE);
+		io_uring_sqe_set_data64(sqe, i);
+	}
+	EXPECT_EQ(COUNT, io_uring_submit(&ring));
+	EXPECT_EQ(0, freeze(TEST_DIR "/nested", FITHAW));
+	for (int i = 0; i < COUNT; i++) {
+		ASSERT_LE(0, next_result(&ring, &result));
+		EXPECT_EQ(PAGE, result);
+	}
+	after = counts(self->below, NULL);
+	above = counts(self->dev, &above);
+	EXPECT_LE(COUNT, above.worker_ios);
+	EXPECT_GT(COUNT / 2, after.writes - below.writes);
+	for (int i = 0; i < COUNT; i++) {
+		ASSERT_EQ(PAGE, pread(self->file, back, PAGE, i * PAGE));
+		ASSERT_EQ(0, memcmp(buf[i], back, PAGE));
+	}
+	io_uring_queue_exit(&ring);
+}
+
+#define KEEPERS		4
+#define READS		8
+#define FIRST_READ	12
+#define FIRST_LOST	16
+
+/*
+ * As many writes as there are workers keep them while the file system is frozen,
+ * so that the reads, of which the file has lost some, come to be one call.
+ */
+TEST_F(nested, of_neighbours_each_gets_its_own_error)
+{
+	static char buf[KEEPERS + READS][PAGE] __attribute__((aligned(PAGE)));
+	struct io_uring_sqe *sqe;
+	struct io_uring ring;
+	int result, number;
+
+	ASSERT_EQ(0, io_uring_queue_init(COUNT, &ring, 0));
+	ASSERT_EQ(0, ftruncate(self->file, FIRST_LOST * PAGE));
+	ASSERT_EQ(0, test_command("sh", "-c", "echo N >" PARAMETER));
+	ASSERT_EQ(0, freeze(TEST_DIR "/nested", FIFREEZE));
+	for (int i = 0; i < KEEPERS + READS; i++) {
+		sqe = io_uring_get_sqe(&ring);
+		if (i < KEEPERS)
+			io_uring_prep_write(sqe, self->direct, buf[i], PAGE,
+					    2 * i * PAGE);
+		else
+			io_uring_prep_read(sqe, self->direct, buf[i], PAGE,
+					   (FIRST_READ + i - KEEPERS) * PAGE);
+		io_uring_sqe_set_data64(sqe, i);
+	}
+	EXPECT_EQ(KEEPERS + READS, io_uring_submit(&ring));
+	EXPECT_FALSE(is_completed(&ring));
+	EXPECT_EQ(0, freeze(TEST_DIR "/nested", FITHAW));
+	for (int i = 0; i < KEEPERS + READS; i++) {
+		number = next_result(&ring, &result);
+		ASSERT_LE(0, number);
+		EXPECT_EQ(number < KEEPERS + FIRST_LOST - FIRST_READ ?
+			  PAGE : -EIO, result);
+	}
+	EXPECT_EQ(0, test_command("sh", "-c", "echo Y >" PARAMETER));
+	EXPECT_EQ(READS - (FIRST_LOST - FIRST_READ),
+		  counts(self->dev, NULL).errors);
+	for (int i = 0; i < FIRST_LOST - FIRST_READ; i++) {
+		static char file[PAGE];
+
+		ASSERT_EQ(PAGE, pread(self->file, file, PAGE,
+				      (FIRST_READ + i) * PAGE));
+		EXPECT_EQ(0, memcmp(buf[KEEPERS + i], file, PAGE));
+	}
+	io_uring_queue_exit(&ring);
+}
+
 TEST_HARNESS_MAIN
