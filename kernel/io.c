@@ -555,6 +555,9 @@ bool blkfd_io_execute(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 {
 	struct bio *bio = cmd->bio;
 
+	/* From here on, until it ends, what is merged has its vector. */
+	if (cmd->merged && !blkfd_io_collect_bvecs(cmd))
+		blkfd_io_unmerge(dev, cmd);
 	if (blkfd_io_is_refused(dev, bio)) {
 		cmd->error = -EIO;
 		return true;
@@ -570,8 +573,6 @@ bool blkfd_io_execute(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 		return true;
 	}
 	cmd->nowait = false;
-	if (cmd->merged && !blkfd_io_collect_bvecs(cmd))
-		blkfd_io_unmerge(dev, cmd);
 	blkfd_io_start_write(dev, cmd);
 	return blkfd_io_transfer(dev, cmd);
 }
