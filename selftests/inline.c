@@ -365,12 +365,27 @@ static bool is_completed(void *arg)
 	return !io_uring_peek_cqe(arg, &cqe);
 }
 
+/* The next result of an I/O; its number, or -ETIMEDOUT. */
+static int next_result(struct io_uring *ring, int *result)
+{
+	struct io_uring_cqe *cqe;
+	int number;
+
+	if (!test_wait(is_completed, ring, TEST_TIMEOUT_MS) ||
+	    io_uring_peek_cqe(ring, &cqe))
+		return -ETIMEDOUT;
+	number = io_uring_cqe_get_data64(cqe);
+	*result = cqe->res;
+	io_uring_cqe_seen(ring, cqe);
+	return number;
+}
+
 /* Else the one who is to thaw it could be waiting for that. */
 TEST_F(direct, who_writes_is_not_kept_by_a_frozen_file_system)
 {
 	static char buf[PAGE] __attribute__((aligned(PAGE)));
-	struct io_uring_cqe *cqe;
 	struct io_uring ring;
+	int result;
 
 	ASSERT_EQ(0, io_uring_queue_init(COUNT, &ring, 0));
 	ASSERT_EQ(0, freeze(self->rig.dir, FIFREEZE));
@@ -382,10 +397,8 @@ TEST_F(direct, who_writes_is_not_kept_by_a_frozen_file_system)
 	EXPECT_EQ(0, read_pages(self->rig.direct));
 	ASSERT_EQ(0, freeze(self->rig.dir, FITHAW));
 	for (int i = 0; i < COUNT; i++) {
-		ASSERT_TRUE(test_wait(is_completed, &ring, TEST_TIMEOUT_MS));
-		ASSERT_EQ(0, io_uring_peek_cqe(&ring, &cqe));
-		EXPECT_EQ(PAGE, cqe->res);
-		io_uring_cqe_seen(&ring, cqe);
+		ASSERT_NE(-ETIMEDOUT, next_result(&ring, &result));
+		EXPECT_EQ(PAGE, result);
 	}
 	io_uring_queue_exit(&ring);
 	EXPECT_EQ(0, test_check_zero(self->rig.direct, 0, COUNT * PAGE));
@@ -581,21 +594,6 @@ TEST_F(nested, only_the_topmost_goes_inline)
 	EXPECT_LE(COUNT - 4, above.inline_ios);
 	EXPECT_EQ(0, below.inline_ios + below.would_block);
 	EXPECT_LE(COUNT, below.worker_ios);
-}
-
-/* The next result of an I/O; its number, or -ETIMEDOUT. */
-static int next_result(struct io_uring *ring, int *result)
-{
-	struct io_uring_cqe *cqe;
-	int number;
-
-	if (!test_wait(is_completed, ring, TEST_TIMEOUT_MS) ||
-	    io_uring_peek_cqe(ring, &cqe))
-		return -ETIMEDOUT;
-	number = io_uring_cqe_get_data64(cqe);
-	*result = cqe->res;
-	io_uring_cqe_seen(ring, cqe);
-	return number;
 }
 
 /* What workers find when they can go on is one beside the other: a few calls do. */
