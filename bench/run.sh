@@ -70,7 +70,7 @@ find_machine()
 	jobs=$(printf '%s\n' "${cases[@]}" | grep -c '^jobs-') || true
 	case $jobs in
 	0) options+=(-i) ;;
-	"${#cases[@]}") options+=(-c 2) ;;
+	"${#cases[@]}") options+=(-c 2 -p) ;;
 	*) die 2 "jobs-* cannot be measured together with others" ;;
 	esac
 }

@@ -5,33 +5,70 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+logs=$(mktemp -d)
+declare -A jobs=()
 passed=0 failed=0 skipped=0
 
-# A run that fails beyond its tests, by what the kernel log says, is a failure more.
-add_up()
+clean_up()
 {
-	local status=$1 ok=0 bad=0 skip=0
+	[ ${#jobs[@]} = 0 ] || { kill "${jobs[@]}" && wait; } 2>/dev/null || true
+	rm -r "$logs"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
+# A guest keeps one processor busy.
+machines_at_once()
+{
+	local processors available
+
+	processors=$(nproc)
+	available=$(($(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo) / 1024 / memory))
+	echo $((processors < available ? processors : available))
+}
+
+start()
+{
+	local kernel=$1 options
+
+	case $kernel in
+	native) options=(-t 2400) ;;
+	*-debug) options=(-k "$kernel" -t 24000) ;;
+	*) options=(-k "$kernel" -t 2400 -m "$memory") ;;
+	esac
+	: >"$logs/$kernel"
+	selftests/qemu/run.sh "${options[@]}" -- selftests/run-all.sh >>"$logs/$kernel" 2>&1 &
+	jobs[$kernel]=$!
+}
+
+# Shows what a run says, from its beginning, until it ends. One that fails beyond its
+# tests, by what the kernel log says, is a failure more.
+finish()
+{
+	local kernel=$1 status=0 ok=0 bad=0 skip=0
+
+	printf '\n=== all tests, kernel %s\n' "$kernel"
+	tail -n +1 -f -s 0.1 --pid "${jobs[$kernel]}" "$logs/$kernel"
+	wait "${jobs[$kernel]}" || status=$?
+	unset "jobs[$kernel]"
 	read -r ok bad skip < <(sed -n \
 		's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' \
-		"$log" | tail -n 1) || true
+		"$logs/$kernel" | tail -n 1) || true
 	[ "$status" = 0 ] || [ "$bad" != 0 ] || bad=1
 	[ "$status" -lt 123 ] || bad=$((bad + 1))
 	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
 }
 
-for kernel in "$@"; do
-	case $kernel in
-	native) options=(-t 2400) ;;
-	*-debug) options=(-k "$kernel" -t 24000) ;;
-	*) options=(-k "$kernel" -t 2400 -m 3072) ;;
-	esac
-	printf '\n=== all tests, kernel %s\n' "$kernel"
-	status=0
-	selftests/qemu/run.sh "${options[@]}" -- selftests/run-all.sh | tee "$log" || status=$?
-	add_up "$status"
+kernels=("$@")
+memory=3072
+next=0
+places=$(machines_at_once)
+for kernel in "${kernels[@]}"; do
+	while [ "$next" -lt $# ] && [ ${#jobs[@]} -lt "$places" ] || [ -z "${jobs[$kernel]:-}" ]; do
+		start "${kernels[next++]}"
+	done
+	finish "$kernel"
 done
 
 echo

@@ -40,22 +40,38 @@ package_list()
 	sed 's/#.*//' "$1" | xargs
 }
 
-# Says which packages of the host are missing, and installs them.
-need_host_packages()
+# missing_packages NAME...: those that this machine lacks.
+missing_packages()
 {
-	local missing=() name
+	local name
 
 	for name in "$@"; do
 		[ "$(dpkg-query -Wf '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] ||
-			missing+=("$name")
+			echo "$name"
 	done
-	[ ${#missing[@]} -gt 0 ] || return 0
-	say "installing on this machine: ${missing[*]}"
-	if ! apt-get install --simulate -qq "${missing[@]}" >/dev/null 2>&1; then
+}
+
+# Says which packages of the host are missing, and installs them.
+need_host_packages()
+{
+	local missing=()
+
+	[ -n "$(missing_packages "$@")" ] || return 0
+	exec 8>"$cache/packages.lock"
+	flock 8		# another one may be at it
+	mapfile -t missing < <(missing_packages "$@")
+	[ ${#missing[@]} = 0 ] || install_packages "${missing[@]}" 8>&-
+	exec 8>&-
+}
+
+install_packages()
+{
+	say "installing on this machine: $*"
+	if ! apt-get install --simulate -qq "$@" >/dev/null 2>&1; then
 		progress "apt-get update" as_root apt-get update
 	fi
 	progress "apt-get install" as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y --no-install-recommends "${missing[@]}"
+		apt-get install -y --no-install-recommends "$@"
 }
 
 # progress LABEL COMMAND...: runs it with its output kept aside, tells how long

@@ -8,7 +8,7 @@ set -euo pipefail
 usage()
 {
 	cat <<-USAGE
-	run.sh [-k KERNEL] [-m MIB] [-c CPUS] [-t SECONDS] [-i] [-s DIR] [-n] -- COMMAND [ARG...]
+	run.sh [-k KERNEL] [-m MIB] [-c CPUS] [-t SECONDS] [-i|-p] [-s DIR] [-n] -- COMMAND [ARG...]
 
 	Builds this tree for a kernel, boots that kernel in QEMU with the tree at /blkfd,
 	loads the module, runs COMMAND there and exits with its status.
@@ -20,6 +20,8 @@ usage()
 	-t SECONDS  time allowed from start to end, on this machine's clock (default: $limit,
 	            debug kernels ten times that)
 	-i          virtual time counts instructions, on one processor (MEASURE.md)
+	-p          emulated processors run at once, not in turn: twice as fast on two, but
+	            the guest may die of it when the kernel changes its own code
 	-s DIR      have DIR at /share, read-write
 	-n          do not load the module
 
@@ -42,10 +44,11 @@ memory=2048
 cpus=2
 limit=600
 counting=
+at_once=
 share=
 load=1
 asked=
-while getopts :k:m:c:t:is:nh option; do
+while getopts :k:m:c:t:ips:nh option; do
 	asked+="$option "
 	case $option in
 	k) series=$OPTARG ;;
@@ -53,6 +56,7 @@ while getopts :k:m:c:t:is:nh option; do
 	c) cpus=$OPTARG ;;
 	t) limit=$OPTARG ;;
 	i) counting=1 cpus=1 ;;
+	p) at_once=1 ;;
 	s) share=$OPTARG ;;
 	n) load= ;;
 	h) usage; exit 0 ;;
