@@ -162,23 +162,11 @@ enum blkfd_worker_state {
  *	it wait, which a command in a finished one's memory may not.
  * @dev: The device.
  * @state: Under worker_lock.
- * @plug: Of the thread, while it runs.
- * @sleeps: In @plug; called before the thread goes to sleep.
- * @ended: Commands whose bios are to be ended.
- * @ended_count: How many those are.
- * @blkcg: What the thread is charged to, with @memcg.
- * @memcg: Holds a reference.
  */
 struct blkfd_worker {
 	struct work_struct work;
 	struct blkfd_device *dev;
 	enum blkfd_worker_state state;
-	struct blk_plug plug;
-	struct blk_plug_cb sleeps;
-	struct blkfd_io_list ended;
-	unsigned int ended_count;
-	struct cgroup_subsys_state *blkcg;
-	struct cgroup_subsys_state *memcg;
 };
 
 /*

@@ -22,6 +22,26 @@
 /* How far into the backlog a command's neighbour is looked for. */
 #define BLKFD_WORKER_LOOK	8
 
+/**
+ * struct blkfd_worker_run - what a worker has with it while it runs
+ * @worker: The worker.
+ * @plug: Of the thread.
+ * @sleeps: In @plug; called before the thread goes to sleep.
+ * @ended: Commands whose bios are to be ended.
+ * @ended_count: How many those are.
+ * @blkcg: What the thread is charged to, with @memcg.
+ * @memcg: Holds a reference.
+ */
+struct blkfd_worker_run {
+	struct blkfd_worker *worker;
+	struct blk_plug plug;
+	struct blk_plug_cb sleeps;
+	struct blkfd_io_list ended;
+	unsigned int ended_count;
+	struct cgroup_subsys_state *blkcg;
+	struct cgroup_subsys_state *memcg;
+};
+
 static struct blkfd_worker *blkfd_worker_find_idle(struct blkfd_device *dev)
 {
 	int i;
@@ -120,31 +140,31 @@ static struct blkfd_io_cmd *blkfd_worker_take(struct blkfd_worker *worker,
 	return cmd;
 }
 
-static void blkfd_worker_end_commands(struct blkfd_worker *worker)
+static void blkfd_worker_end_commands(struct blkfd_worker_run *run)
 {
 	struct blkfd_io_cmd *cmd;
 
-	while ((cmd = blkfd_io_list_take(&worker->ended)))
+	while ((cmd = blkfd_io_list_take(&run->ended)))
 		blkfd_io_end(cmd);
-	worker->ended_count = 0;
+	run->ended_count = 0;
 }
 
 /*
  * Whoever waits for what is over may send the next commands. Let them do it now,
  * while they have nobody to wake.
  */
-static struct blkfd_io_cmd *blkfd_worker_next(struct blkfd_worker *worker)
+static struct blkfd_io_cmd *blkfd_worker_next(struct blkfd_worker_run *run)
 {
 	struct blkfd_io_cmd *cmd;
 
-	if (worker->ended_count >= BLKFD_WORKER_BATCH)
-		blkfd_worker_end_commands(worker);
-	cmd = blkfd_worker_take(worker, !worker->ended_count);
-	if (cmd || !worker->ended_count)
+	if (run->ended_count >= BLKFD_WORKER_BATCH)
+		blkfd_worker_end_commands(run);
+	cmd = blkfd_worker_take(run->worker, !run->ended_count);
+	if (cmd || !run->ended_count)
 		return cmd;
-	blkfd_worker_end_commands(worker);
+	blkfd_worker_end_commands(run);
 	cond_resched();
-	return blkfd_worker_take(worker, true);
+	return blkfd_worker_take(run->worker, true);
 }
 
 /*
@@ -153,13 +173,14 @@ static struct blkfd_io_cmd *blkfd_worker_next(struct blkfd_worker *worker)
  */
 static void blkfd_worker_sleeps(struct blk_plug_cb *cb, bool from_schedule)
 {
-	struct blkfd_worker *worker = container_of(cb, struct blkfd_worker,
-						   sleeps);
+	struct blkfd_worker_run *run = container_of(cb, struct blkfd_worker_run,
+						    sleeps);
+	struct blkfd_worker *worker = run->worker;
 	struct blkfd_device *dev = worker->dev;
 	unsigned long flags;
 
 	INIT_LIST_HEAD(&cb->list);
-	blkfd_worker_end_commands(worker);
+	blkfd_worker_end_commands(run);
 	spin_lock_irqsave(&dev->worker_lock, flags);
 	worker->state = BLKFD_WORKER_ASLEEP;
 	dev->workers_awake--;
@@ -168,41 +189,47 @@ static void blkfd_worker_sleeps(struct blk_plug_cb *cb, bool from_schedule)
 }
 
 /* Until the next such call; NULL: the thread is charged as it was before. */
-static void blkfd_worker_charge(struct blkfd_worker *worker,
+static void blkfd_worker_charge(struct blkfd_worker_run *run,
 				struct cgroup_subsys_state *blkcg)
 {
-	if (blkcg == worker->blkcg)
+	if (blkcg == run->blkcg)
 		return;
-	blkfd_cgroup_leave(worker->memcg);
+	blkfd_cgroup_leave(run->memcg);
 	kthread_associate_blkcg(blkcg);
-	worker->blkcg = blkcg;
-	worker->memcg = blkfd_cgroup_enter(blkcg);
+	run->blkcg = blkcg;
+	run->memcg = blkfd_cgroup_enter(blkcg);
 }
 
-static void blkfd_worker_execute(struct blkfd_worker *worker,
+static void blkfd_worker_execute(struct blkfd_worker_run *run,
 				 struct blkfd_io_cmd *cmd)
 {
-	if (list_empty(&worker->sleeps.list))
-		list_add(&worker->sleeps.list, &worker->plug.cb_list);
-	blkfd_worker_charge(worker, bio_blkcg_css(cmd->bio));
-	if (!blkfd_io_execute(worker->dev, cmd))
+	if (list_empty(&run->sleeps.list))
+		list_add(&run->sleeps.list, &run->plug.cb_list);
+	blkfd_worker_charge(run, bio_blkcg_css(cmd->bio));
+	if (!blkfd_io_execute(run->worker->dev, cmd))
 		return;
-	blkfd_io_list_add(&worker->ended, cmd);
-	worker->ended_count++;
+	blkfd_io_list_add(&run->ended, cmd);
+	run->ended_count++;
 }
 
 static void blkfd_worker_run(struct blkfd_worker *worker)
 {
+	struct blkfd_worker_run run = {
+		.worker		= worker,
+		.sleeps.callback = blkfd_worker_sleeps,
+		.sleeps.list	= LIST_HEAD_INIT(run.sleeps.list),
+	};
 	struct blkfd_io_cmd *cmd;
 
-	blk_start_plug(&worker->plug);
-	while ((cmd = blkfd_worker_next(worker))) {
-		blkfd_worker_execute(worker, cmd);
+	blkfd_io_list_init(&run.ended);
+	blk_start_plug(&run.plug);
+	while ((cmd = blkfd_worker_next(&run))) {
+		blkfd_worker_execute(&run, cmd);
 		cond_resched();
 	}
-	list_del_init(&worker->sleeps.list);
-	blk_finish_plug(&worker->plug);
-	blkfd_worker_charge(worker, NULL);
+	list_del_init(&run.sleeps.list);
+	blk_finish_plug(&run.plug);
+	blkfd_worker_charge(&run, NULL);
 }
 
 /*
@@ -245,9 +272,6 @@ int blkfd_worker_init_device(struct blkfd_device *dev)
 	for (i = 0; i < BLKFD_WORKERS; i++) {
 		worker = &dev->workers[i];
 		worker->dev = dev;
-		worker->sleeps.callback = blkfd_worker_sleeps;
-		INIT_LIST_HEAD(&worker->sleeps.list);
-		blkfd_io_list_init(&worker->ended);
 		INIT_WORK(&worker->work, blkfd_worker_work);
 	}
 	dev->worker_queue = alloc_workqueue("blkfd%llu",
