@@ -273,40 +273,6 @@ static int top_path(const char *path, char *full, size_t size)
 	       size - length ? 0 : -ENAMETOOLONG;
 }
 
-/* QEMU without KVM says so by the name of its processor. */
-static bool is_emulated(void)
-{
-	char out[8192];
-
-	return !test_output(out, sizeof(out), "grep", "-m1", "model name",
-			    "/proc/cpuinfo") && strstr(out, "QEMU Virtual CPU");
-}
-
-/*
- * Livepatch changes code that runs on all processors, __schedule() among it on
- * 7.3, and relies on what QEMU's emulation of several does not keep: one of them
- * may run into the breakpoint of an instruction that is no longer being changed
- * (Oops: int3). There, one processor has to do.
- */
-static void set_other_processors(bool online)
-{
-	char path[64];
-	int fd;
-
-	if (!is_emulated())
-		return;
-	for (int cpu = 1; ; cpu++) {
-		snprintf(path, sizeof(path),
-			 "/sys/devices/system/cpu/cpu%d/online", cpu);
-		fd = open(path, O_WRONLY | O_CLOEXEC);
-		if (fd < 0)
-			return;
-		if (write(fd, online ? "1" : "0", 1) < 0)
-			fprintf(stderr, "# %s: %s\n", path, strerror(errno));
-		close(fd);
-	}
-}
-
 static int livepatch_attr(const char *name, const char *attr, int flags)
 {
 	char path[128];
@@ -359,7 +325,6 @@ int test_livepatch_load(const char *path, const char *parameters)
 	fd = open(full, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	set_other_processors(false);
 	ret = syscall(SYS_finit_module, fd, parameters, 0) ? -errno : 0;
 	close(fd);
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(slash + 1, "."),
@@ -373,7 +338,6 @@ int test_livepatch_begin_disable(const char *name)
 
 	if (fd < 0)
 		return fd;
-	set_other_processors(false);
 	ret = write(fd, "0", 1) == 1 ? 0 : -errno;
 	close(fd);
 	return ret;
@@ -403,7 +367,6 @@ int test_livepatch_unload(const char *name)
 	if (!ret)
 		ret = test_wait(module_removed, (void *)name, TEST_TIMEOUT_MS) ?
 		      -errno : -EBUSY;
-	set_other_processors(true);
 	return ret;
 }
 
