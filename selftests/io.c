@@ -1326,18 +1326,25 @@ static int dm_create(uint64_t start, uint64_t len)
 }
 
 /* What is dirty above is not written to the old table first. */
-static int dm_replace(uint64_t start, uint64_t len)
+static int dm_replace_table(const char *table, bool rdonly)
 {
-	char table[256];
 	int ret;
 
-	error_table(table, sizeof(table), start, len);
 	ret = test_command("dmsetup", "suspend", "--nolockfs", DM_NAME);
 	if (!ret)
-		ret = test_command("dmsetup", "reload", DM_NAME, "--table", table);
+		ret = test_command("dmsetup", "reload", DM_NAME, "--table", table,
+				   rdonly ? "--readonly" : NULL);
 	if (!ret)
 		ret = test_command("dmsetup", "resume", DM_NAME);
 	return ret;
+}
+
+static int dm_replace(uint64_t start, uint64_t len)
+{
+	char table[256];
+
+	error_table(table, sizeof(table), start, len);
+	return dm_replace_table(table, false);
 }
 
 FIXTURE_SETUP(io_errors)
@@ -1386,6 +1393,44 @@ TEST_F(io_errors, of_a_backing_disk_arrive_as_eio)
 	EXPECT_LE(3, info.errors);
 	EXPECT_EQ(0, test_check_pattern(self->direct, 0, TEST_MIB, SEED));
 	EXPECT_EQ(0, test_check_pattern(self->dev, 2 * TEST_MIB, TEST_MIB, SEED));
+}
+
+/* The same, all of it on a device of ours that can be read only. */
+static int dm_replace_by(int dev)
+{
+	char path[TEST_PATH_MAX], table[128];
+
+	test_fd_path(dev, path, sizeof(path));
+	snprintf(table, sizeof(table), "0 %llu linear %s 0", DM_SIZE / 512, path);
+	return dm_replace_table(table, true);
+}
+
+/*
+ * Nobody can open it for writing, but device-mapper can be left with what is to
+ * be written. The pages are neighbours, some of which make one call.
+ */
+TEST_F(io_errors, of_writes_to_a_read_only_device)
+{
+	const int pages = 32;
+	struct blkfd_info info;
+	int top;
+
+	self->file = test_memfd(DM_SIZE);
+	ASSERT_EQ(0, test_write_pattern(self->file, 0, pages * PAGE, SEED));
+	self->dev = test_create(self->file, BLKFD_F_RDONLY, 0, 0, 4096);
+	ASSERT_LE(0, self->dev);
+	ASSERT_EQ(0, dm_create(0, 0));
+	top = open(DM_PATH, O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, top);
+	ASSERT_EQ(0, test_write_pattern(top, 0, pages * PAGE, SEED + 1));
+	ASSERT_EQ(0, dm_replace_by(self->dev));
+	EXPECT_EQ(-1, fsync(top));
+	EXPECT_EQ(EIO, errno);
+	ASSERT_EQ(0, test_info(self->dev, &info));
+	EXPECT_LT(0, info.errors);
+	EXPECT_EQ(info.writes, info.errors);
+	EXPECT_EQ(0, test_check_pattern(self->file, 0, pages * PAGE, SEED));
+	EXPECT_EQ(0, close(top));
 }
 
 static uint64_t first_extent(int file)
