@@ -34,7 +34,7 @@ forget_devices()
 {
 	case $1 in
 	blkfd)
-		while compgen -G '/sys/block/blkfd*' >/dev/null; do
+		while [ -n "$(devices)" ]; do
 			sleep 1
 		done ;;
 	loop)

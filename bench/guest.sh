@@ -21,6 +21,8 @@ die()
 	exit 1
 }
 
+# shellcheck source=../selftests/devices.sh
+. "$here/../selftests/devices.sh"
 # shellcheck source=candidates.sh
 . "$here/candidates.sh"
 # shellcheck source=cases.sh

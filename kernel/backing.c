@@ -239,7 +239,7 @@ static void blkfd_backing_discard_limits(const struct blkfd_window *window,
 /**
  * blkfd_backing_limits - the queue limits that suit a window
  * @window: The window.
- * @lim: Zeroed.
+ * @lim: The block layer's defaults.
  *
  * That a file system has fallocate does not say that it can punch holes; the
  * first attempt shows it and takes the limit away, see io.c.

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The life of a device. blkfd_device_create() makes it and its first file. The
- * block layer counts who has it open; when the last one closes, release drops
- * the backing file and hands the rest, a husk that refuses every open, to a
- * worker. The husk's memory and its device number go with the last reference to
- * the gendisk, which inodes hold too: while an inode names a device number, no
- * other device can have it.
+ * The life of a device. blkfd_device_create() dresses a disk, mostly one that was
+ * made before, and opens its first file. The block layer counts who has it open;
+ * when the last one closes, release drops the backing file and hands the rest, a
+ * husk that refuses every open, to a worker. The husk's memory and its device
+ * number go with the last reference to the gendisk, which inodes hold too: while
+ * an inode names a device number, no other device can have it.
  */
 #ifndef BLKFD_BLKFD_H
 #define BLKFD_BLKFD_H
@@ -223,10 +223,15 @@ void blkfd_backing_limits(const struct blkfd_window *window,
 
 /* device.c */
 extern const struct block_device_operations blkfd_device_ops;
-int blkfd_device_init(void);
-void blkfd_device_exit(void);
 struct file *blkfd_device_create(const struct blkfd_window *window);
 int blkfd_device_resize(struct blkfd_device *dev, u64 length);
+
+/* disk.c */
+extern struct workqueue_struct *blkfd_disk_queue;
+int blkfd_disk_init(void);
+void blkfd_disk_exit(void);
+struct gendisk *blkfd_disk_get(u64 *id);
+void blkfd_disk_free_number(struct gendisk *disk);
 
 /* inode.c */
 struct file *blkfd_inode_open(struct blkfd_device *dev);

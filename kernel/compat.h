@@ -18,6 +18,7 @@
 
 /* Allocations by type. */
 #ifndef kzalloc_obj
+#define kmalloc_obj(object, gfp) kmalloc(sizeof(object), gfp)
 #define kzalloc_obj(object, gfp) kzalloc(sizeof(object), gfp)
 #endif
 

@@ -5,56 +5,19 @@
 #include <linux/blkdev.h>
 #include <linux/cred.h>
 #include <linux/file.h>
-#include <linux/kdev_t.h>
 #include <linux/mm.h>
-#include <linux/module.h>
 #include <linux/pagemap.h>
 #include <linux/pid.h>
 #include <linux/slab.h>
-#include <linux/xarray.h>
 
 #include "blkfd.h"
-
-static int blkfd_device_major;
-static struct device_type blkfd_device_type;
-static struct workqueue_struct *blkfd_device_reaper;
-
-static atomic64_t blkfd_device_last_id = ATOMIC64_INIT(0);
-
-/* Devices by minor number; a number rests until all others have been used. */
-static DEFINE_XARRAY_ALLOC(blkfd_device_minors);
-static u32 blkfd_device_next_minor;	/* lock of blkfd_device_minors */
-
-static DECLARE_WAIT_QUEUE_HEAD(blkfd_device_gone);
-
-/* devtmpfs can make nothing of ".", and says nothing about it. */
-static char *blkfd_device_devnode(const struct device *dev, umode_t *mode,
-				  kuid_t *uid, kgid_t *gid)
-{
-	return kstrdup(".", GFP_KERNEL | __GFP_NOFAIL);
-}
-
-/* An error here keeps the event from being sent. */
-static int blkfd_device_uevent(const struct device *dev,
-			       struct kobj_uevent_env *env)
-{
-	return -ENODEV;
-}
-
-/*
- * A stale inode names our major and a number that is nobody's: have the block
- * layer find nothing there, and not start modprobe over it.
- */
-static void blkfd_device_probe(dev_t dev)
-{
-}
 
 static int blkfd_device_open(struct gendisk *disk, blk_mode_t mode)
 {
 	struct blkfd_device *dev = disk->private_data;
 
 	lockdep_assert_held(&disk->open_mutex);
-	if (dev->dying)
+	if (!dev || dev->dying)
 		return -ENXIO;
 	if (mode & BLK_OPEN_WRITE && get_disk_ro(disk))
 		return -EROFS;
@@ -78,7 +41,7 @@ static void blkfd_device_release(struct gendisk *disk)
 	fput(dev->window.file);
 	dev->window.file = NULL;
 	mutex_unlock(&dev->lock);
-	queue_work(blkfd_device_reaper, &dev->reap);
+	queue_work(blkfd_disk_queue, &dev->reap);
 }
 
 /* Takes milliseconds, most of them waiting for RCU: nobody should have to. */
@@ -104,11 +67,9 @@ static void blkfd_device_free(struct blkfd_device *dev)
 /* With the last reference to the disk; its number is free from here on. */
 static void blkfd_device_free_disk(struct gendisk *disk)
 {
-	u32 minor = disk->first_minor;
-
-	blkfd_device_free(disk->private_data);
-	xa_erase(&blkfd_device_minors, minor);
-	wake_up(&blkfd_device_gone);
+	if (disk->private_data)
+		blkfd_device_free(disk->private_data);
+	blkfd_disk_free_number(disk);
 }
 
 const struct block_device_operations blkfd_device_ops = {
@@ -125,18 +86,11 @@ static struct blkfd_device *
 blkfd_device_alloc(const struct blkfd_window *window)
 {
 	struct blkfd_device *dev;
-	int ret;
 
 	dev = kzalloc_obj(*dev, GFP_KERNEL_ACCOUNT);
 	if (!dev)
 		return ERR_PTR(-ENOMEM);
-	dev->id = atomic64_inc_return(&blkfd_device_last_id);
 	dev->window = *window;
-	ret = blkfd_io_init_device(dev);
-	if (ret) {
-		kfree(dev);
-		return ERR_PTR(ret);
-	}
 	dev->creator = get_current_cred();
 	dev->creator_pid = get_pid(task_tgid(current));
 	mutex_init(&dev->lock);
@@ -144,53 +98,51 @@ blkfd_device_alloc(const struct blkfd_window *window)
 	return dev;
 }
 
-static void blkfd_device_dress_disk(struct blkfd_device *dev, u32 minor)
+/* On success the disk owns the device, and can be opened. */
+static int blkfd_device_dress_disk(struct blkfd_device *dev)
 {
 	struct gendisk *disk = dev->disk;
-
-	disk->major = blkfd_device_major;
-	disk->first_minor = minor;
-	disk->minors = 1;
-	disk->flags |= GENHD_FL_NO_PART;
-	disk->fops = &blkfd_device_ops;
-	disk->private_data = dev;
-	snprintf(disk->disk_name, DISK_NAME_LEN, "blkfd%llu", dev->id);
-	disk_to_dev(disk)->type = &blkfd_device_type;
-	set_capacity(disk, dev->window.length >> SECTOR_SHIFT);
-	set_disk_ro(disk, dev->window.flags & BLKFD_F_RDONLY);
-}
-
-/* On success the disk is live and owns the device. */
-static int blkfd_device_add_disk(struct blkfd_device *dev)
-{
-	struct queue_limits lim = {};
-	u32 minor;
+	struct queue_limits lim;
 	int ret;
 
+	lim = queue_limits_start_update(disk->queue);
 	blkfd_backing_limits(&dev->window, &lim);
-	dev->disk = blk_alloc_disk(&lim, NUMA_NO_NODE);
-	if (IS_ERR(dev->disk))
-		return PTR_ERR(dev->disk);
-	ret = xa_alloc_cyclic(&blkfd_device_minors, &minor, dev,
-			      XA_LIMIT(0, MINORMASK), &blkfd_device_next_minor,
-			      GFP_KERNEL);
-	if (ret < 0) {
-		ret = ret == -EBUSY ? -ENOSPC : ret;
-		goto out_put_disk;
-	}
-	blkfd_device_dress_disk(dev, minor);
-	ret = device_add_disk(NULL, dev->disk, blkfd_info_groups);
-	/* Without memory for the name it says that there is no name. */
-	if (ret && !dev_name(disk_to_dev(dev->disk)))
-		ret = -ENOMEM;
+	ret = queue_limits_commit_update(disk->queue, &lim);
 	if (ret)
-		goto out_free_minor;
+		return ret;
+	if (bdev_stable_writes(disk->part0))
+		mapping_set_stable_writes(disk->part0->bd_mapping);
+	set_capacity(disk, dev->window.length >> SECTOR_SHIFT);
+	set_disk_ro(disk, dev->window.flags & BLKFD_F_RDONLY);
+	mutex_lock(&disk->open_mutex);
+	/* Pairs with that of sysfs, where nobody has the device open. */
+	smp_store_release(&disk->private_data, dev);
+	mutex_unlock(&disk->open_mutex);
+	return 0;
+}
+
+static int blkfd_device_get_disk(struct blkfd_device *dev)
+{
+	struct gendisk *disk;
+	int ret;
+
+	disk = blkfd_disk_get(&dev->id);
+	if (IS_ERR(disk))
+		return PTR_ERR(disk);
+	dev->disk = disk;
+	ret = blkfd_io_init_device(dev);
+	if (ret)
+		goto out_delete_disk;
+	ret = blkfd_device_dress_disk(dev);
+	if (ret)
+		goto out_exit_io;
 	return 0;
 
-out_free_minor:
-	xa_erase(&blkfd_device_minors, minor);
-out_put_disk:
-	put_disk(dev->disk);
+out_exit_io:
+	blkfd_io_exit_device(dev);
+out_delete_disk:
+	del_gendisk(disk);
+	put_disk(disk);
 	return ret;
 }
 
@@ -226,9 +178,8 @@ struct file *blkfd_device_create(const struct blkfd_window *window)
 	dev = blkfd_device_alloc(window);
 	if (IS_ERR(dev))
 		return ERR_CAST(dev);
-	ret = blkfd_device_add_disk(dev);
+	ret = blkfd_device_get_disk(dev);
 	if (ret) {
-		blkfd_io_exit_device(dev);
 		blkfd_device_free(dev);
 		return ERR_PTR(ret);
 	}
@@ -304,49 +255,4 @@ int blkfd_device_resize(struct blkfd_device *dev, u64 length)
 		ret = blkfd_device_set_length(dev, length);
 	mutex_unlock(&dev->lock);
 	return ret;
-}
-
-/*
- * The block layer knows its disks by their device type where it lists them or
- * tells user space of them. Ours have a type of their own, otherwise the same.
- */
-static int blkfd_device_init_type(void)
-{
-	struct gendisk *disk;
-
-	disk = blk_alloc_disk(NULL, NUMA_NO_NODE);
-	if (IS_ERR(disk))
-		return PTR_ERR(disk);
-	blkfd_device_type = *disk_to_dev(disk)->type;
-	blkfd_device_type.devnode = blkfd_device_devnode;
-	blkfd_device_type.uevent = blkfd_device_uevent;
-	put_disk(disk);
-	return 0;
-}
-
-int blkfd_device_init(void)
-{
-	int ret;
-
-	ret = blkfd_device_init_type();
-	if (ret)
-		return ret;
-	blkfd_device_reaper = alloc_workqueue("blkfd_reap", WQ_UNBOUND, 0);
-	if (!blkfd_device_reaper)
-		return -ENOMEM;
-	blkfd_device_major = __register_blkdev(0, "blkfd", blkfd_device_probe);
-	if (blkfd_device_major < 0) {
-		destroy_workqueue(blkfd_device_reaper);
-		return blkfd_device_major;
-	}
-	return 0;
-}
-
-/* Nothing holds a device any more; husks may still be on their way out. */
-void blkfd_device_exit(void)
-{
-	wait_event(blkfd_device_gone, xa_empty(&blkfd_device_minors));
-	unregister_blkdev(blkfd_device_major, "blkfd");
-	destroy_workqueue(blkfd_device_reaper);
-	xa_destroy(&blkfd_device_minors);
 }

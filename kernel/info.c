@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What is known of a device: for BLKFD_GET_INFO, and as files in
- * /sys/block/blkfdN/blkfd, one value each, with the names of struct blkfd_info.
+ * /sys/block/blkfdN/blkfd, one value each, with the names of struct blkfd_info. A
+ * disk that has no device yet has the files; reading them gives ENODEV.
  */
 #include <linux/cred.h>
 #include <linux/device.h>
@@ -86,18 +87,23 @@ void blkfd_info_fill(struct blkfd_device *dev, struct blkfd_info *info)
 	blkfd_info_fill_io(dev, info);
 }
 
+/* NULL: a spare disk. */
 static struct blkfd_device *blkfd_info_device(struct device *ddev)
 {
-	return dev_to_disk(ddev)->private_data;
+	/* Pairs with that of blkfd_device_dress_disk(). */
+	return smp_load_acquire(&dev_to_disk(ddev)->private_data);
 }
 
 #define BLKFD_INFO_ATTR(name, format, ...)				\
 static ssize_t name##_show(struct device *ddev,				\
 			   struct device_attribute *attr, char *buf)	\
 {									\
+	struct blkfd_device *dev = blkfd_info_device(ddev);		\
 	struct blkfd_info info;						\
 									\
-	blkfd_info_fill(blkfd_info_device(ddev), &info);		\
+	if (!dev)							\
+		return -ENODEV;						\
+	blkfd_info_fill(dev, &info);					\
 	return sysfs_emit(buf, format "\n", __VA_ARGS__);		\
 }									\
 static DEVICE_ATTR_RO(name)
@@ -125,9 +131,13 @@ static const char * const blkfd_info_flag_names[] = {
 static ssize_t flags_show(struct device *ddev, struct device_attribute *attr,
 			  char *buf)
 {
-	u32 flags = blkfd_info_device(ddev)->window.flags;
+	struct blkfd_device *dev = blkfd_info_device(ddev);
+	u32 flags;
 	int i, len = 0;
 
+	if (!dev)
+		return -ENODEV;
+	flags = dev->window.flags;
 	for (i = 0; i < ARRAY_SIZE(blkfd_info_flag_names); i++)
 		if (flags & BIT(i))
 			len += sysfs_emit_at(buf, len, "%s%s", len ? " " : "",
@@ -144,6 +154,8 @@ static ssize_t backing_file_show(struct device *ddev,
 	ssize_t len = -ENODEV;
 	char *path;
 
+	if (!dev)
+		return -ENODEV;
 	mutex_lock(&dev->lock);
 	if (dev->window.file) {
 		path = file_path(dev->window.file, buf, PAGE_SIZE - 1);

@@ -28,16 +28,16 @@ static int __init blkfd_init(void)
 	ret = blkfd_io_init();
 	if (ret)
 		return ret;
-	ret = blkfd_device_init();
+	ret = blkfd_disk_init();
 	if (ret)
 		goto out_io_exit;
 	ret = misc_register(&blkfd_misc);
 	if (ret)
-		goto out_device_exit;
+		goto out_disk_exit;
 	return 0;
 
-out_device_exit:
-	blkfd_device_exit();
+out_disk_exit:
+	blkfd_disk_exit();
 out_io_exit:
 	blkfd_io_exit();
 	return ret;
@@ -46,7 +46,7 @@ out_io_exit:
 static void __exit blkfd_exit(void)
 {
 	misc_deregister(&blkfd_misc);
-	blkfd_device_exit();
+	blkfd_disk_exit();
 	blkfd_io_exit();
 }
 

@@ -9,6 +9,8 @@ set -euo pipefail
 [ -n "${BLKFD_DEMO:-}" ] || BLKFD_DEMO=1 exec unshare --mount -- "$0" "$@"
 
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=devices.sh
+. "$here/devices.sh"
 PATH=$here/../tools:$here/../examples:$PATH
 work=/mnt
 image=$work/image.xfs
@@ -62,7 +64,7 @@ free_space()
 # Everything that a build could leave, one thing a line.
 leftovers()
 {
-	find /sys/block -name 'blkfd*'
+	devices
 	find $work -mindepth 1 ! -path $work/mnt
 	[ "$(free_space)" = "$free" ] || echo "$((free - $(free_space))) bytes of space"
 	diff <(echo "$mounts") <(cut -d ' ' -f 3- /proc/self/mountinfo) || true

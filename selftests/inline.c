@@ -25,7 +25,6 @@
 #define PAGE		4096
 #define STEP		(2 * PAGE)
 #define COUNT		64
-#define PARAMETER	"/sys/module/blkfd/parameters/inline_io"
 #define DM_NAME		"blkfd-inline"
 #define DM_PATH		"/dev/mapper/" DM_NAME
 
@@ -272,10 +271,10 @@ TEST_F(way, parameter_leaves_all_to_workers)
 {
 	struct blkfd_info info;
 
-	ASSERT_EQ(0, test_command("sh", "-c", "echo N >" PARAMETER));
+	ASSERT_EQ(0, test_set_parameter("inline_io", "N"));
 	EXPECT_EQ(0, read_pages(self->rig.direct));
 	EXPECT_EQ(0, write_pages(self->rig.direct));
-	EXPECT_EQ(0, test_command("sh", "-c", "echo Y >" PARAMETER));
+	EXPECT_EQ(0, test_set_parameter("inline_io", "Y"));
 	info = counts(self->rig.dev, &self->before);
 	EXPECT_EQ(0, info.inline_ios + info.would_block);
 	EXPECT_EQ(2 * COUNT, info.worker_ios);
@@ -650,7 +649,7 @@ TEST_F(nested, of_neighbours_each_gets_its_own_error)
 
 	ASSERT_EQ(0, io_uring_queue_init(COUNT, &ring, 0));
 	ASSERT_EQ(0, ftruncate(self->file, FIRST_LOST * PAGE));
-	ASSERT_EQ(0, test_command("sh", "-c", "echo N >" PARAMETER));
+	ASSERT_EQ(0, test_set_parameter("inline_io", "N"));
 	ASSERT_EQ(0, freeze(TEST_DIR "/nested", FIFREEZE));
 	for (int i = 0; i < KEEPERS + READS; i++) {
 		sqe = io_uring_get_sqe(&ring);
@@ -671,7 +670,7 @@ TEST_F(nested, of_neighbours_each_gets_its_own_error)
 		EXPECT_EQ(number < KEEPERS + FIRST_LOST - FIRST_READ ?
 			  PAGE : -EIO, result);
 	}
-	EXPECT_EQ(0, test_command("sh", "-c", "echo Y >" PARAMETER));
+	EXPECT_EQ(0, test_set_parameter("inline_io", "Y"));
 	EXPECT_EQ(READS - (FIRST_LOST - FIRST_READ),
 		  counts(self->dev, NULL).errors);
 	for (int i = 0; i < FIRST_LOST - FIRST_READ; i++) {

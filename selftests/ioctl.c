@@ -90,6 +90,7 @@ static void set_argument(char *arg, unsigned long request, int backing)
 
 FIXTURE_SETUP(request)
 {
+	ASSERT_TRUE(test_wait_none());
 	self->control = open("/dev/blkfd", O_RDWR | O_CLOEXEC);
 	ASSERT_LE(0, self->control);
 	self->backing = test_memfd(SIZE);

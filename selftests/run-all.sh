@@ -5,9 +5,10 @@
 # out of time, breaks its plan or leaves a device or a mount is one failure more.
 set -euo pipefail
 cd "$(dirname "$0")"
+. ./devices.sh
 
 # Cheap and basic ones first; programs not named here come last.
-order=(ioctl identity visibility life resize library io inline command mount mountfd stacking mkimage)
+order=(ioctl identity visibility life spares resize library io inline command mount mountfd stacking mkimage)
 slowdown=${TEST_SLOWDOWN:-1}
 limit=$((900 * slowdown))
 
@@ -33,7 +34,7 @@ all_programs()
 # What a program must not leave behind: devices, and mounts that we can see.
 leftovers()
 {
-	find /sys/block -name 'blkfd*' | sort
+	devices
 	cut -d ' ' -f 3,5 /proc/self/mountinfo | sort
 }
 

@@ -63,9 +63,12 @@ uint64_t test_id(int fd)
 	return test_info(fd, &info) ? UINT64_MAX : info.id;
 }
 
-int test_count_devices(void)
+/* How many disks there are that are, or are not, of a device. */
+static int count_disks(bool spare)
 {
+	unsigned long long id;
 	struct dirent *entry;
+	char value[64];
 	int count = 0;
 	DIR *dir;
 
@@ -73,9 +76,52 @@ int test_count_devices(void)
 	if (!dir)
 		return -errno;
 	while ((entry = readdir(dir)))
-		count += !strncmp(entry->d_name, "blkfd", 5);
+		if (sscanf(entry->d_name, "blkfd%llu", &id) == 1)
+			count += spare == (test_attr(id, "blkfd/id", value,
+						     sizeof(value)) == -ENODEV);
 	closedir(dir);
 	return count;
+}
+
+int test_count_devices(void)
+{
+	return count_disks(false);
+}
+
+int test_count_spares(void)
+{
+	return count_disks(true);
+}
+
+static bool has_spares(void *arg)
+{
+	return test_count_spares() == *(int *)arg;
+}
+
+int test_set_spares(int count)
+{
+	char text[16];
+	int ret;
+
+	snprintf(text, sizeof(text), "%d", count);
+	ret = test_set_parameter("spares", text);
+	if (ret)
+		return ret;
+	return test_wait(has_spares, &count, TEST_TIMEOUT_MS) ? 0 : -ETIMEDOUT;
+}
+
+int test_set_parameter(const char *name, const char *value)
+{
+	char path[128];
+	int fd, ret;
+
+	snprintf(path, sizeof(path), "/sys/module/blkfd/parameters/%s", name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	ret = write(fd, value, strlen(value)) < 0 ? -errno : 0;
+	close(fd);
+	return ret;
 }
 
 bool test_device_listed(uint64_t id)

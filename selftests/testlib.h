@@ -64,8 +64,20 @@ int test_info(int fd, struct blkfd_info *info);
 /* The device's id; UINT64_MAX if fd is none. */
 uint64_t test_id(int fd);
 
-/* How many blkfd devices /sys/block lists. */
+/* How many blkfd devices /sys/block lists: disks, but for spares. */
 int test_count_devices(void);
+
+/* How many disks there are that no device has yet. */
+int test_count_spares(void);
+
+/* Has the module keep so many, and waits until it does. */
+int test_set_spares(int count);
+
+/* How many those are if nobody says anything. */
+#define TEST_SPARES	4
+
+/* Sets a parameter of the module. */
+int test_set_parameter(const char *name, const char *value);
 
 bool test_device_listed(uint64_t id);
 

@@ -237,13 +237,18 @@ TEST_F(visibility, creation_and_end_send_no_block_event)
 	EXPECT_SILENCE();
 }
 
-/* The bdi class announces every disk, by number: mm/backing-dev.c. */
+/*
+ * The bdi class announces every disk, by number: mm/backing-dev.c. Of a device on
+ * a spare disk, when that was made.
+ */
 TEST_F(visibility, creation_and_end_send_one_bdi_event_each)
 {
-	int sock = listen_uevents(), fd;
+	int sock, fd;
 	struct blkfd_info info;
 	struct events events;
 
+	ASSERT_EQ(0, test_set_spares(0));
+	sock = listen_uevents();
 	ASSERT_LE(0, sock);
 	fd = test_create(self->backing, 0, 0, 0, 0);
 	ASSERT_EQ(0, test_info(fd, &info));
@@ -253,6 +258,7 @@ TEST_F(visibility, creation_and_end_send_one_bdi_event_each)
 	ASSERT_TRUE(test_wait_gone(info.id));
 	ASSERT_EQ(0, drain(sock, &info, &events));
 	EXPECT_EQ(1, events.bdi);
+	EXPECT_EQ(0, test_set_spares(TEST_SPARES));
 }
 
 TEST_F(visibility, resize_sends_no_event)

@@ -2,17 +2,19 @@
 # shellcheck shell=bash
 # Sourced by what runs the command, in a guest or on this very machine.
 
+. "$(dirname "${BASH_SOURCE[0]}")/../devices.sh"
+
 # Closed devices go away in the background: waits for them, but not for ever.
 module_unload()
 {
 	local tries=$((100 * ${TEST_SLOWDOWN:-1}))
 
 	[ -d /sys/module/blkfd ] || return 0
-	while compgen -G '/sys/block/blkfd*' >/dev/null && [ $((tries--)) -gt 0 ]; do
+	while [ -n "$(devices)" ] && [ $((tries--)) -gt 0 ]; do
 		sleep 0.1
 	done
 	rmmod blkfd && return
 	echo "rmmod failed, $(cat /sys/module/blkfd/refcnt) references, devices:" \
-		"$(compgen -G '/sys/block/blkfd*' | xargs)" >&2
+		"$(devices | xargs)" >&2
 	return 1
 }

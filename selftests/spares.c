@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Spare disks: made ahead of need, of no use to anybody before a device has one,
+ * and then no different from one that was made for it.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "kselftest_harness.h"
+#include "libblkfd.h"
+#include "testlib.h"
+
+#define SIZE		(4 * TEST_MIB)
+#define MAX_SPARES	64
+
+FIXTURE(spares) {
+	int backing;
+};
+
+FIXTURE_SETUP(spares)
+{
+	ASSERT_EQ(0, test_set_spares(TEST_SPARES));
+	self->backing = test_memfd(SIZE);
+	ASSERT_LE(0, self->backing);
+}
+
+FIXTURE_TEARDOWN(spares)
+{
+	EXPECT_EQ(0, test_set_spares(TEST_SPARES));
+}
+
+/* The number of one of them; UINT64_MAX: there is none. */
+static uint64_t find_spare(void)
+{
+	DIR *dir = opendir("/sys/block");
+	unsigned long long id;
+	struct dirent *entry;
+	uint64_t found = UINT64_MAX;
+	char value[64];
+
+	while (dir && (entry = readdir(dir)))
+		if (sscanf(entry->d_name, "blkfd%llu", &id) == 1 &&
+		    test_attr(id, "blkfd/id", value, sizeof(value)) == -ENODEV)
+			found = id;
+	closedir(dir);
+	return found;
+}
+
+TEST_F(spares, have_nothing_to_say)
+{
+	static const char * const names[] = {
+		"id", "backing_dev", "backing_ino", "backing_file", "offset",
+		"length", "flags", "block_size", "creator_uid", "creator_pid",
+		"stats",
+	};
+	uint64_t id = find_spare();
+	char name[64], value[512];
+
+	ASSERT_NE(UINT64_MAX, id);
+	EXPECT_EQ(0, test_attr_number(id, "size"));
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(name, sizeof(name), "blkfd/%s", names[i]);
+		EXPECT_EQ(-ENODEV, test_attr(id, name, value, sizeof(value)))
+			TH_LOG("%s", name);
+	}
+}
+
+static int open_by_number(unsigned int major, unsigned int minor, int flags)
+{
+	const char *path = TEST_DIR "/node";
+	int fd;
+
+	unlink(path);
+	if (mknod(path, S_IFBLK | 0600, makedev(major, minor)))
+		return -errno;
+	fd = open(path, flags | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+TEST_F(spares, cannot_be_opened)
+{
+	unsigned int major, minor;
+	char value[64], *colon;
+
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_LT(0, test_attr(find_spare(), "dev", value, sizeof(value)));
+	major = strtoul(value, &colon, 10);
+	ASSERT_EQ(':', *colon);
+	minor = strtoul(colon + 1, NULL, 10);
+	EXPECT_EQ(-ENXIO, open_by_number(major, minor, O_RDONLY));
+	EXPECT_EQ(-ENXIO, open_by_number(major, minor, O_RDWR | O_EXCL));
+	EXPECT_EQ(TEST_SPARES, test_count_spares());
+}
+
+TEST_F(spares, are_not_listed)
+{
+	char out[4096], name[32];
+
+	snprintf(name, sizeof(name), "blkfd%llu",
+		 (unsigned long long)find_spare());
+	EXPECT_EQ(0, test_output(out, sizeof(out), "blkfd", "list", "--json"));
+	EXPECT_EQ(NULL, strstr(out, name));
+	EXPECT_EQ(1, test_output(out, sizeof(out), "blkfd", "info", name));
+	EXPECT_NE(NULL, strstr(out, strerror(ENOENT)));
+}
+
+/* The parameter */
+
+TEST_F(spares, parameter_has_a_range)
+{
+	EXPECT_EQ(-EINVAL, test_set_parameter("spares", "65"));
+	EXPECT_EQ(-EINVAL, test_set_parameter("spares", "-1"));
+	EXPECT_EQ(-EINVAL, test_set_parameter("spares", "some"));
+	EXPECT_EQ(TEST_SPARES, test_count_spares());
+}
+
+TEST_F(spares, parameter_takes_effect)
+{
+	EXPECT_EQ(0, test_set_spares(0));
+	EXPECT_EQ(0, test_set_spares(MAX_SPARES));
+	EXPECT_EQ(0, test_set_spares(1));
+}
+
+/* Use */
+
+TEST_F(spares, one_is_used_and_replaced)
+{
+	uint64_t id = find_spare();
+	int fds[TEST_SPARES], ours = 0;
+
+	for (int i = 0; i < TEST_SPARES; i++) {
+		fds[i] = test_create(self->backing, 0, 0, 0, 0);
+		ASSERT_LE(0, fds[i]);
+		ours += test_id(fds[i]) == id;
+	}
+	EXPECT_EQ(1, ours);
+	EXPECT_EQ(0, test_set_spares(TEST_SPARES));
+	EXPECT_EQ(TEST_SPARES, test_count_devices());
+	for (int i = 0; i < TEST_SPARES; i++)
+		EXPECT_EQ(0, close(fds[i]));
+	EXPECT_TRUE(test_wait_gone(id));
+	EXPECT_TRUE(test_wait_none());
+	EXPECT_EQ(TEST_SPARES, test_count_spares());
+}
+
+TEST_F(spares, are_not_needed)
+{
+	int fd;
+
+	ASSERT_EQ(0, test_set_spares(0));
+	fd = test_create(self->backing, 0, 0, 0, 0);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(0, test_write_pattern(fd, 0, SIZE, 1));
+	EXPECT_EQ(0, fsync(fd));
+	EXPECT_EQ(0, test_check_pattern(self->backing, 0, SIZE, 1));
+	EXPECT_EQ(0, test_count_spares());
+}
+
+/* What a refused window does to a spare: nothing. */
+TEST_F(spares, failed_creation_takes_none)
+{
+	uint64_t id = find_spare();
+
+	EXPECT_EQ(-EINVAL, test_create(self->backing, 0, 1, 0, 0));
+	EXPECT_EQ(id, find_spare());
+	EXPECT_EQ(TEST_SPARES, test_count_spares());
+}
+
+FIXTURE(kind) {
+	int backing;
+};
+
+FIXTURE_VARIANT(kind) {
+	uint32_t flags;
+	uint64_t offset;
+	uint64_t length;
+	uint32_t block_size;
+};
+
+FIXTURE_VARIANT_ADD(kind, plain) { };
+
+FIXTURE_VARIANT_ADD(kind, rdonly) {
+	.flags = BLKFD_F_RDONLY,
+};
+
+FIXTURE_VARIANT_ADD(kind, direct) {
+	.flags = BLKFD_F_DIRECT,
+};
+
+FIXTURE_VARIANT_ADD(kind, nodiscard_4k) {
+	.flags = BLKFD_F_NODISCARD,
+	.block_size = 4096,
+};
+
+FIXTURE_VARIANT_ADD(kind, window) {
+	.offset = 512,
+	.length = 1024 * 1024,
+};
+
+FIXTURE_SETUP(kind)
+{
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, test_scratch_mount("xfs", NULL));
+	self->backing = test_tmpfile(TEST_DIR "/xfs", SIZE);
+	ASSERT_LE(0, self->backing);
+}
+
+FIXTURE_TEARDOWN(kind)
+{
+	EXPECT_EQ(0, test_set_spares(TEST_SPARES));
+}
+
+static const char * const dirs[] = { "", "queue/" };
+
+/* What sysfs says of a disk, but for what differs from one disk to the next. */
+static size_t describe(uint64_t id, char *text, size_t size)
+{
+	static const char differs[] = " dev diskseq uevent stat inflight ";
+	char path[128], name[64], word[64], value[512];
+	struct dirent **entries;
+	size_t used = 0;
+	int count;
+
+	for (size_t d = 0; d < ARRAY_SIZE(dirs); d++) {
+		snprintf(path, sizeof(path), "/sys/block/blkfd%llu/%s",
+			 (unsigned long long)id, dirs[d]);
+		count = scandir(path, &entries, NULL, alphasort);
+		for (int i = 0; i < count; i++) {
+			snprintf(word, sizeof(word), " %.50s ",
+				 entries[i]->d_name);
+			snprintf(name, sizeof(name), "%s%.50s", dirs[d],
+				 entries[i]->d_name);
+			if (!strstr(differs, word) && used < size &&
+			    test_attr(id, name, value, sizeof(value)) >= 0)
+				used += snprintf(text + used, size - used,
+						 "%s: %.100s\n", name, value);
+			free(entries[i]);
+		}
+		free(entries);
+	}
+	return used;
+}
+
+static uint64_t make(const FIXTURE_VARIANT(kind) *variant, int backing, int *fd)
+{
+	*fd = test_create(backing, variant->flags, variant->offset,
+			  variant->length, variant->block_size);
+	return test_id(*fd);
+}
+
+TEST_F(kind, looks_the_same_on_a_spare)
+{
+	char before[16384], after[16384];
+	int fd, other;
+	uint64_t id;
+
+	ASSERT_EQ(0, test_set_spares(0));
+	id = make(variant, self->backing, &fd);
+	ASSERT_NE(UINT64_MAX, id);
+	ASSERT_LT(1000, describe(id, before, sizeof(before)));
+	ASSERT_EQ(0, test_set_spares(TEST_SPARES));
+	id = find_spare();
+	for (int i = 0; i < TEST_SPARES; i++)
+		if (make(variant, self->backing, &other) == id)
+			break;
+	ASSERT_EQ(id, test_id(other));
+	ASSERT_LT(1000, describe(id, after, sizeof(after)));
+	EXPECT_STREQ(before, after);
+}
+
+/* All at once */
+
+static bool stop;
+static int made;
+
+/* Makes and uses devices until told to stop: 0 or -errno. */
+static void *churn(void *arg)
+{
+	int backing = *(int *)arg, fd;
+
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		fd = test_create(backing, 0, 0, 0, 0);
+		if (fd < 0)
+			return (void *)(long)fd;
+		if (test_check_pattern(fd, 0, 8192, 3))
+			return (void *)-EILSEQ;
+		close(fd);
+		__atomic_fetch_add(&made, 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+static bool has_made(void *arg)
+{
+	return __atomic_load_n(&made, __ATOMIC_RELAXED) >= *(int *)arg;
+}
+
+TEST_F(spares, come_and_go_while_devices_are_made)
+{
+	pthread_t threads[4];
+	int target = 0;
+	void *error;
+
+	ASSERT_EQ(0, test_write_pattern(self->backing, 0, SIZE, 3));
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, churn,
+					    &self->backing));
+	for (int i = 0; i < 20; i++) {
+		EXPECT_EQ(0, test_set_parameter("spares", i % 2 ? "0" : "16"));
+		target += 20;
+		EXPECT_TRUE(test_wait(has_made, &target, TEST_TIMEOUT_MS));
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
+		ASSERT_EQ(0, pthread_join(threads[i], &error));
+		EXPECT_EQ(NULL, error);
+	}
+	EXPECT_EQ(0, test_set_spares(TEST_SPARES));
+	EXPECT_TRUE(test_wait_none());
+}
+
+TEST_HARNESS_MAIN
