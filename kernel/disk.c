@@ -29,6 +29,7 @@ struct blkfd_spare {
 
 static int blkfd_disk_major;
 static struct device_type blkfd_disk_type;
+static const struct attribute_group *blkfd_disk_groups[2];
 
 /* For what takes long, and nobody should wait for. */
 struct workqueue_struct *blkfd_disk_queue;
@@ -109,6 +110,7 @@ static int blkfd_disk_register(struct gendisk *disk, u64 id)
 	disk->fops = &blkfd_device_ops;
 	snprintf(disk->disk_name, DISK_NAME_LEN, "blkfd%llu", id);
 	disk_to_dev(disk)->type = &blkfd_disk_type;
+	device_set_pm_not_required(disk_to_dev(disk));
 	ret = device_add_disk(NULL, disk, blkfd_info_groups);
 	/* Without memory for the name it says that there is no name. */
 	if (ret && !dev_name(disk_to_dev(disk)))
@@ -232,7 +234,9 @@ static void blkfd_disk_refill(struct work_struct *work)
 
 /*
  * The block layer knows its disks by their device type where it lists them or
- * tells user space of them. Ours have a type of their own, otherwise the same.
+ * tells user space of them. Ours have a type of their own, otherwise the same, but
+ * for groups of attributes with a name: those for tracing, which has an ioctl, and
+ * for integrity data, which no file has. They would take 2 KiB for each disk.
  */
 static int blkfd_disk_init_type(void)
 {
@@ -244,6 +248,8 @@ static int blkfd_disk_init_type(void)
 	blkfd_disk_type = *disk_to_dev(disk)->type;
 	blkfd_disk_type.devnode = blkfd_disk_devnode;
 	blkfd_disk_type.uevent = blkfd_disk_uevent;
+	blkfd_disk_groups[0] = blkfd_disk_type.groups[0];
+	blkfd_disk_type.groups = blkfd_disk_groups;
 	put_disk(disk);
 	return 0;
 }
