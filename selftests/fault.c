@@ -96,18 +96,31 @@ static void expect_device_or_enomem(struct __test_metadata *_metadata, int ret)
 	EXPECT_EQ(-ENOMEM, ret);
 }
 
-TEST_F(fault, creation_fails_and_leaves_nothing)
+static void refuse_creation(struct __test_metadata *_metadata,
+			    FIXTURE_DATA(fault) *self, int spares)
 {
 	int first = create(&self->file), ret;
 
 	ASSERT_LE(0, first);
 	ASSERT_EQ(0, close(first));
+	ASSERT_EQ(0, test_set_spares(spares));
 	ret = refuse_each(_metadata, self->nth, create, &self->file,
 			  expect_device_or_enomem);
 	EXPECT_EQ(first, ret);
 	EXPECT_EQ(0, close(ret));
 	EXPECT_EQ(0, close(self->dev));
 	EXPECT_TRUE(test_wait_none());
+	EXPECT_EQ(0, test_set_spares(TEST_SPARES));
+}
+
+TEST_F(fault, creation_fails_and_leaves_nothing)
+{
+	refuse_creation(_metadata, self, 0);
+}
+
+TEST_F(fault, creation_on_a_spare_fails_and_leaves_nothing)
+{
+	refuse_creation(_metadata, self, 64);
 }
 
 static int reopen(void *arg)
