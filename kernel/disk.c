@@ -2,7 +2,7 @@
 /*
  * Disks: gendisks with a name and a number, each for one device. To make one is
  * nearly all that a device costs, most of it for sysfs, so some are made ahead:
- * spares, of size 0, which no open finds a device in.
+ * spares, of size 0 and hidden, in which no open finds a device.
  */
 #include <linux/blkdev.h>
 #include <linux/kdev_t.h>
@@ -138,6 +138,7 @@ static struct gendisk *blkfd_disk_make(u64 *id)
 	return disk;
 }
 
+/* To be used or deleted: del_gendisk() wants to see it as it was added, too. */
 static struct blkfd_spare *blkfd_disk_take_spare(void)
 {
 	struct blkfd_spare *spare;
@@ -148,6 +149,7 @@ static struct blkfd_spare *blkfd_disk_take_spare(void)
 	if (spare) {
 		list_del(&spare->list);
 		blkfd_disk_spare_count--;
+		spare->disk->flags &= ~GENHD_FL_HIDDEN;
 	}
 	spin_unlock(&blkfd_disk_lock);
 	return spare;
@@ -204,6 +206,8 @@ static bool blkfd_disk_add_spare(void)
 		return false;
 	}
 	spin_lock(&blkfd_disk_lock);
+	/* So that who looks through sysfs for disks, as lsblk does, skips it. */
+	spare->disk->flags |= GENHD_FL_HIDDEN;
 	list_add_tail(&spare->list, &blkfd_disk_spares);
 	blkfd_disk_spare_count++;
 	spin_unlock(&blkfd_disk_lock);

@@ -2,14 +2,15 @@
 # shellcheck shell=bash
 # Sourced: which devices there are.
 
-# Directories of those that sysfs shows, the ones on their way out among them, but
-# not of spare disks: those have the file, and nothing to say.
+# Directories of those that sysfs shows, the ones on their way out among them.
+# Spare disks are hidden.
 devices()
 {
-	local dir id
+	local dir hidden
 
 	for dir in /sys/block/blkfd*; do
-		[ -d "$dir" ] || continue
-		[ -e "$dir/blkfd/id" ] && ! read -r id <"$dir/blkfd/id" || echo "$dir"
+		hidden=
+		read -r hidden <"$dir/hidden" || true
+		[ ! -d "$dir" ] || [ "$hidden" = 1 ] || echo "$dir"
 	done 2>/dev/null
 }

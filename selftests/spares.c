@@ -39,11 +39,10 @@ static uint64_t find_spare(void)
 	unsigned long long id;
 	struct dirent *entry;
 	uint64_t found = UINT64_MAX;
-	char value[64];
 
 	while (dir && (entry = readdir(dir)))
 		if (sscanf(entry->d_name, "blkfd%llu", &id) == 1 &&
-		    test_attr(id, "blkfd/id", value, sizeof(value)) == -ENODEV)
+		    test_is_spare(id))
 			found = id;
 	closedir(dir);
 	return found;
@@ -105,6 +104,10 @@ TEST_F(spares, are_not_listed)
 	EXPECT_EQ(NULL, strstr(out, name));
 	EXPECT_EQ(1, test_output(out, sizeof(out), "blkfd", "info", name));
 	EXPECT_NE(NULL, strstr(out, strerror(ENOENT)));
+	EXPECT_EQ(0, test_output(out, sizeof(out), "lsblk", "--noheadings",
+				 "--all"));
+	EXPECT_NE(NULL, strstr(out, "vda"));
+	EXPECT_EQ(NULL, strstr(out, "blkfd"));
 }
 
 /* The parameter */

@@ -63,12 +63,16 @@ uint64_t test_id(int fd)
 	return test_info(fd, &info) ? UINT64_MAX : info.id;
 }
 
+bool test_is_spare(uint64_t id)
+{
+	return test_attr_number(id, "hidden") == 1;
+}
+
 /* How many disks there are that are, or are not, of a device. */
 static int count_disks(bool spare)
 {
 	unsigned long long id;
 	struct dirent *entry;
-	char value[64];
 	int count = 0;
 	DIR *dir;
 
@@ -77,8 +81,7 @@ static int count_disks(bool spare)
 		return -errno;
 	while ((entry = readdir(dir)))
 		if (sscanf(entry->d_name, "blkfd%llu", &id) == 1)
-			count += spare == (test_attr(id, "blkfd/id", value,
-						     sizeof(value)) == -ENODEV);
+			count += spare == test_is_spare(id);
 	closedir(dir);
 	return count;
 }

@@ -67,7 +67,8 @@ uint64_t test_id(int fd);
 /* How many blkfd devices /sys/block lists: disks, but for spares. */
 int test_count_devices(void);
 
-/* How many disks there are that no device has yet. */
+/* Whether blkfd<id> is a disk that no device has yet, and how many are. */
+bool test_is_spare(uint64_t id);
 int test_count_spares(void);
 
 /* Has the module keep so many, and waits until it does. */
