@@ -17,7 +17,7 @@
 
 #define BLKFD_DISK_MAX_SPARES	64
 
-/* Whoever took a spare should be done before another one is made. */
+/* Not in the middle of what the spare was taken for. */
 #define BLKFD_DISK_REFILL_DELAY	(HZ / 50)
 
 /* A disk that is nobody's yet. */
@@ -29,7 +29,7 @@ struct blkfd_spare {
 
 static int blkfd_disk_major;
 static struct device_type blkfd_disk_type;
-static const struct attribute_group *blkfd_disk_groups[2];
+static const struct attribute_group *blkfd_disk_groups[4];
 
 /* For what takes long, and nobody should wait for. */
 struct workqueue_struct *blkfd_disk_queue;
@@ -56,7 +56,10 @@ static int blkfd_disk_set_wanted(const char *text,
 {
 	int ret = param_set_uint_minmax(text, param, 0, BLKFD_DISK_MAX_SPARES);
 
-	/* While the module is loaded, the queue is not there yet. */
+	/*
+	 * Not there yet while the module is being loaded. When it is unloaded
+	 * the work is disabled before the queue goes.
+	 */
 	if (!ret && READ_ONCE(blkfd_disk_queue))
 		mod_delayed_work(blkfd_disk_queue, &blkfd_disk_refill_work, 0);
 	return ret;
@@ -183,8 +186,10 @@ struct gendisk *blkfd_disk_get(u64 *id)
  */
 void blkfd_disk_free_number(struct gendisk *disk)
 {
-	xa_erase(&blkfd_disk_minors, disk->first_minor);
+	xa_lock(&blkfd_disk_minors);
+	__xa_erase(&blkfd_disk_minors, disk->first_minor);
 	wake_up(&blkfd_disk_gone);
+	xa_unlock(&blkfd_disk_minors);
 }
 
 static void blkfd_disk_discard(struct blkfd_spare *spare)
@@ -236,6 +241,18 @@ static void blkfd_disk_refill(struct work_struct *work)
 	}
 }
 
+/* A NULL ends the list. */
+static void blkfd_disk_init_groups(void)
+{
+	const struct attribute_group **from = blkfd_disk_type.groups;
+	const struct attribute_group **to = blkfd_disk_groups;
+
+	for (; *from && to < &blkfd_disk_groups[3]; from++)
+		if (!(*from)->name)
+			*to++ = *from;
+	blkfd_disk_type.groups = blkfd_disk_groups;
+}
+
 /*
  * The block layer knows its disks by their device type where it lists them or
  * tells user space of them. Ours have a type of their own, otherwise the same, but
@@ -252,8 +269,7 @@ static int blkfd_disk_init_type(void)
 	blkfd_disk_type = *disk_to_dev(disk)->type;
 	blkfd_disk_type.devnode = blkfd_disk_devnode;
 	blkfd_disk_type.uevent = blkfd_disk_uevent;
-	blkfd_disk_groups[0] = blkfd_disk_type.groups[0];
-	blkfd_disk_type.groups = blkfd_disk_groups;
+	blkfd_disk_init_groups();
 	put_disk(disk);
 	return 0;
 }
@@ -288,6 +304,9 @@ void blkfd_disk_exit(void)
 	while ((spare = blkfd_disk_take_spare()))
 		blkfd_disk_discard(spare);
 	wait_event(blkfd_disk_gone, xa_empty(&blkfd_disk_minors));
+	/* Whoever freed the last number is done with the wait queue. */
+	xa_lock(&blkfd_disk_minors);
+	xa_unlock(&blkfd_disk_minors);
 	unregister_blkdev(blkfd_disk_major, "blkfd");
 	destroy_workqueue(blkfd_disk_queue);
 	xa_destroy(&blkfd_disk_minors);

@@ -18,7 +18,7 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# A guest keeps one processor busy.
+# An emulated guest keeps one processor of this machine busy.
 machines_at_once()
 {
 	local processors available
@@ -32,9 +32,10 @@ start()
 {
 	local kernel=$1 options
 
+	[ -z "${jobs[$kernel]:-}" ] || return 0
 	case $kernel in
 	native) options=(-t 2400) ;;
-	*-debug) options=(-k "$kernel" -t 24000) ;;
+	*-debug) options=(-k "$kernel" -t 24000 -m "$memory") ;;
 	*) options=(-k "$kernel" -t 2400 -m "$memory") ;;
 	esac
 	: >"$logs/$kernel"
@@ -49,26 +50,27 @@ finish()
 	local kernel=$1 status=0 ok=0 bad=0 skip=0
 
 	printf '\n=== all tests, kernel %s\n' "$kernel"
-	tail -n +1 -f -s 0.1 --pid "${jobs[$kernel]}" "$logs/$kernel"
+	tail -n +1 -f -s 0.1 --pid "${jobs[$kernel]}" "$logs/$kernel" &
+	wait "$!"	# which a signal ends
 	wait "${jobs[$kernel]}" || status=$?
 	unset "jobs[$kernel]"
 	read -r ok bad skip < <(sed -n \
 		's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' \
-		"$logs/$kernel" | tail -n 1) || true
+		"$logs/$kernel" | tail -n 1) || { ok=0 bad=1 skip=0; }
 	[ "$status" = 0 ] || [ "$bad" != 0 ] || bad=1
 	[ "$status" -lt 123 ] || bad=$((bad + 1))
 	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
 }
 
-kernels=("$@")
 memory=3072
-next=0
+[[ "$*" != *-debug* ]] || memory=4096
 places=$(machines_at_once)
-for kernel in "${kernels[@]}"; do
-	while [ "$next" -lt $# ] && [ ${#jobs[@]} -lt "$places" ] || [ -z "${jobs[$kernel]:-}" ]; do
-		start "${kernels[next++]}"
+while [ $# -gt 0 ]; do
+	for kernel in "${@:1:places > 0 ? places : 1}"; do
+		start "$kernel"
 	done
-	finish "$kernel"
+	finish "$1"
+	shift
 done
 
 echo

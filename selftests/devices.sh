@@ -2,15 +2,14 @@
 # shellcheck shell=bash
 # Sourced: which devices there are.
 
-# Directories of those that sysfs shows, the ones on their way out among them.
-# Spare disks are hidden.
+# Directories of those that sysfs shows, the ones on their way out among them, but
+# not of spare disks, nor of what is to be one or was: those have no id to tell.
 devices()
 {
-	local dir hidden
+	local dir id
 
 	for dir in /sys/block/blkfd*; do
-		hidden=
-		read -r hidden <"$dir/hidden" || true
-		[ ! -d "$dir" ] || [ "$hidden" = 1 ] || echo "$dir"
+		[ -d "$dir" ] || continue
+		[ -e "$dir/blkfd/id" ] && ! read -r id <"$dir/blkfd/id" || echo "$dir"
 	done 2>/dev/null
 }

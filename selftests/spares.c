@@ -5,7 +5,9 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <pthread.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -15,6 +17,7 @@
 
 #define SIZE		(4 * TEST_MIB)
 #define MAX_SPARES	64
+#define NODE		TEST_DIR "/node"
 
 FIXTURE(spares) {
 	int backing;
@@ -69,13 +72,12 @@ TEST_F(spares, have_nothing_to_say)
 
 static int open_by_number(unsigned int major, unsigned int minor, int flags)
 {
-	const char *path = TEST_DIR "/node";
 	int fd;
 
-	unlink(path);
-	if (mknod(path, S_IFBLK | 0600, makedev(major, minor)))
+	unlink(NODE);
+	if (mknod(NODE, S_IFBLK | 0600, makedev(major, minor)))
 		return -errno;
-	fd = open(path, flags | O_CLOEXEC);
+	fd = open(NODE, flags | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -177,37 +179,53 @@ FIXTURE(kind) {
 };
 
 FIXTURE_VARIANT(kind) {
+	const char *fstype;
 	uint32_t flags;
 	uint64_t offset;
 	uint64_t length;
 	uint32_t block_size;
 };
 
-FIXTURE_VARIANT_ADD(kind, plain) { };
+FIXTURE_VARIANT_ADD(kind, plain) {
+	.fstype = "xfs",
+};
 
 FIXTURE_VARIANT_ADD(kind, rdonly) {
+	.fstype = "xfs",
 	.flags = BLKFD_F_RDONLY,
 };
 
 FIXTURE_VARIANT_ADD(kind, direct) {
+	.fstype = "xfs",
 	.flags = BLKFD_F_DIRECT,
 };
 
 FIXTURE_VARIANT_ADD(kind, nodiscard_4k) {
+	.fstype = "xfs",
 	.flags = BLKFD_F_NODISCARD,
 	.block_size = 4096,
 };
 
 FIXTURE_VARIANT_ADD(kind, window) {
+	.fstype = "xfs",
 	.offset = 512,
 	.length = 1024 * 1024,
 };
 
+/* Whose checksums are of pages that must not change while they are written. */
+FIXTURE_VARIANT_ADD(kind, stable_writes) {
+	.fstype = "btrfs",
+	.flags = BLKFD_F_DIRECT,
+};
+
 FIXTURE_SETUP(kind)
 {
+	char dir[64];
+
 	ASSERT_EQ(0, test_private_mounts());
-	ASSERT_EQ(0, test_scratch_mount("xfs", NULL));
-	self->backing = test_tmpfile(TEST_DIR "/xfs", SIZE);
+	ASSERT_EQ(0, test_scratch_mount(variant->fstype, NULL));
+	snprintf(dir, sizeof(dir), TEST_DIR "/%s", variant->fstype);
+	self->backing = test_tmpfile(dir, SIZE);
 	ASSERT_LE(0, self->backing);
 }
 
@@ -216,12 +234,12 @@ FIXTURE_TEARDOWN(kind)
 	EXPECT_EQ(0, test_set_spares(TEST_SPARES));
 }
 
-static const char * const dirs[] = { "", "queue/" };
+static const char * const dirs[] = { "", "queue/", "bdi/" };
 
 /* What sysfs says of a disk, but for what differs from one disk to the next. */
 static size_t describe(uint64_t id, char *text, size_t size)
 {
-	static const char differs[] = " dev diskseq uevent stat inflight ";
+	static const char differs[] = " dev diskseq uevent stat inflight max_bytes min_bytes ";
 	char path[128], name[64], word[64], value[512];
 	struct dirent **entries;
 	size_t used = 0;
@@ -264,6 +282,12 @@ TEST_F(kind, looks_the_same_on_a_spare)
 	id = make(variant, self->backing, &fd);
 	ASSERT_NE(UINT64_MAX, id);
 	ASSERT_LT(1000, describe(id, before, sizeof(before)));
+	EXPECT_EQ(variant->flags & BLKFD_F_RDONLY, test_attr_number(id, "ro"));
+	EXPECT_EQ(!strcmp(variant->fstype, "btrfs"),
+		  test_attr_number(id, "queue/stable_writes"));
+	EXPECT_EQ(variant->block_size ?: test_attr_number(id, "blkfd/block_size"),
+		  test_attr_number(id, "queue/logical_block_size"));
+	EXPECT_EQ((variant->length ?: SIZE) / 512, test_attr_number(id, "size"));
 	ASSERT_EQ(0, test_set_spares(TEST_SPARES));
 	id = find_spare();
 	for (int i = 0; i < TEST_SPARES; i++)
@@ -296,6 +320,48 @@ static void *churn(void *arg)
 	return NULL;
 }
 
+/* Opens the disk by number: a device that is one, or ENXIO. */
+static int look_at(uint64_t id)
+{
+	char value[512], *colon;
+	uint64_t size;
+	int fd, ret;
+
+	ret = test_attr(id, "blkfd/stats", value, sizeof(value));
+	if (ret < 0 && ret != -ENODEV && ret != -ENOENT)
+		return ret;
+	if (test_attr(id, "dev", value, sizeof(value)) < 0)
+		return 0;
+	ret = strtoul(value, &colon, 10);
+	fd = open_by_number(ret, strtoul(colon + 1, NULL, 10), O_RDONLY);
+	if (fd < 0)
+		return fd == -ENXIO ? 0 : fd;
+	if (ioctl(fd, BLKGETSIZE64, &size) || size != SIZE || test_id(fd) != id)
+		ret = -EILSEQ;
+	else
+		ret = test_check_pattern(fd, 0, 8192, 3);
+	close(fd);
+	return ret;
+}
+
+/* Goes through all disks until told to stop: 0 or -errno. */
+static void *look(void *arg)
+{
+	unsigned long long id;
+	struct dirent *entry;
+	int ret = 0;
+	DIR *dir;
+
+	while (!ret && !__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		dir = opendir("/sys/block");
+		while (dir && !ret && (entry = readdir(dir)))
+			if (sscanf(entry->d_name, "blkfd%llu", &id) == 1)
+				ret = look_at(id);
+		closedir(dir);
+	}
+	return (void *)(long)ret;
+}
+
 static bool has_made(void *arg)
 {
 	return __atomic_load_n(&made, __ATOMIC_RELAXED) >= *(int *)arg;
@@ -307,10 +373,11 @@ TEST_F(spares, come_and_go_while_devices_are_made)
 	int target = 0;
 	void *error;
 
+	ASSERT_EQ(0, test_private_mounts());
 	ASSERT_EQ(0, test_write_pattern(self->backing, 0, SIZE, 3));
 	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
-		ASSERT_EQ(0, pthread_create(&threads[i], NULL, churn,
-					    &self->backing));
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL,
+					    i ? churn : look, &self->backing));
 	for (int i = 0; i < 20; i++) {
 		EXPECT_EQ(0, test_set_parameter("spares", i % 2 ? "0" : "16"));
 		target += 20;

@@ -63,13 +63,23 @@ uint64_t test_id(int fd)
 	return test_info(fd, &info) ? UINT64_MAX : info.id;
 }
 
+static bool is_device(uint64_t id)
+{
+	char value[64];
+
+	return test_attr(id, "blkfd/id", value, sizeof(value)) != -ENODEV;
+}
+
 bool test_is_spare(uint64_t id)
 {
 	return test_attr_number(id, "hidden") == 1;
 }
 
-/* How many disks there are that are, or are not, of a device. */
-static int count_disks(bool spare)
+/*
+ * A disk that is made, or deleted, to be a spare or after it was one is neither a
+ * device nor a spare.
+ */
+static int count_disks(bool (*are)(uint64_t id), bool expected)
 {
 	unsigned long long id;
 	struct dirent *entry;
@@ -81,24 +91,27 @@ static int count_disks(bool spare)
 		return -errno;
 	while ((entry = readdir(dir)))
 		if (sscanf(entry->d_name, "blkfd%llu", &id) == 1)
-			count += spare == test_is_spare(id);
+			count += are(id) == expected;
 	closedir(dir);
 	return count;
 }
 
 int test_count_devices(void)
 {
-	return count_disks(false);
+	return count_disks(is_device, true);
 }
 
 int test_count_spares(void)
 {
-	return count_disks(true);
+	return count_disks(test_is_spare, true);
 }
 
 static bool has_spares(void *arg)
 {
-	return test_count_spares() == *(int *)arg;
+	int count = *(int *)arg;
+
+	return test_count_spares() == count &&
+	       count_disks(is_device, false) == count;
 }
 
 int test_set_spares(int count)

@@ -71,7 +71,7 @@ int test_count_devices(void);
 bool test_is_spare(uint64_t id);
 int test_count_spares(void);
 
-/* Has the module keep so many, and waits until it does. */
+/* Has the module keep so many, and waits until there are neither more nor less. */
 int test_set_spares(int count);
 
 /* How many those are if nobody says anything. */

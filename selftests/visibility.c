@@ -232,6 +232,10 @@ TEST_F(visibility, creation_and_end_send_no_block_event)
 	ASSERT_LE(0, fd);
 	EXPECT_SILENCE();
 	ASSERT_EQ(0, close(fd));
+	fd = test_create(self->backing, BLKFD_F_RDONLY, 0, 0, 0);
+	ASSERT_LE(0, fd);
+	EXPECT_SILENCE();
+	ASSERT_EQ(0, close(fd));
 	ASSERT_EQ(0, close(self->fd));
 	ASSERT_TRUE(test_wait_none());
 	EXPECT_SILENCE();

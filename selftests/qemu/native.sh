@@ -4,7 +4,7 @@
 # that has the same things at the same places as the guest. Leaves what vm.sh does.
 . "$here/module.sh"
 
-[[ ! $asked =~ [kmci] ]] || die 2 "NATIVE=1 leaves no choice of: kernel memory processors counting"
+[[ ! $asked =~ [kmcip] ]] || die 2 "NATIVE=1 leaves no choice of: kernel, memory, processors"
 [ "$EUID" = 0 ] || die 2 "NATIVE=1 needs root"
 [ ! -d /sys/module/blkfd ] || die 2 "NATIVE=1: blkfd is loaded already, someone may be using it"
 
