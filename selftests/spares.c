@@ -369,6 +369,7 @@ static bool has_made(void *arg)
 
 TEST_F(spares, come_and_go_while_devices_are_made)
 {
+	unsigned int rounds = test_slowdown() > 1 ? 4 : 20;
 	pthread_t threads[4];
 	int target = 0;
 	void *error;
@@ -378,7 +379,7 @@ TEST_F(spares, come_and_go_while_devices_are_made)
 	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
 		ASSERT_EQ(0, pthread_create(&threads[i], NULL,
 					    i ? churn : look, &self->backing));
-	for (int i = 0; i < 20; i++) {
+	for (unsigned int i = 0; i < rounds; i++) {
 		EXPECT_EQ(0, test_set_parameter("spares", i % 2 ? "0" : "16"));
 		target += 20;
 		EXPECT_TRUE(test_wait(has_made, &target, TEST_TIMEOUT_MS));
