@@ -2,6 +2,9 @@
 # shellcheck shell=bash disable=SC2154
 # Sourced by stack.sh: what goes on at once, on and below the mounted devices.
 
+# fio verifies all that it has written when its time is over, however long that takes.
+scale=$((${TEST_SLOWDOWN:-1} > 1 ? 4 : 1))
+
 # Verified data, by way of the page cache and past it.
 load_fio()
 {
@@ -9,7 +12,7 @@ load_fio()
 	cat <<-JOBS >"$1.fio"
 	[global]
 	directory=$1/fio
-	size=8m
+	size=$((8 / scale))m
 	rw=randwrite
 	verify=crc32c
 	verify_fatal=1
@@ -35,7 +38,7 @@ load_fio()
 # A file of many extents, so that where a block is must itself be read.
 make_extents()
 {
-	dd if=/dev/zero of="$1" bs=256k count=48 conv=fsync status=none
+	dd if=/dev/zero of="$1" bs=256k count=$((48 / scale)) conv=fsync status=none
 	"$here/fsload" fragment "$1" 8192
 }
 
