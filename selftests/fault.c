@@ -13,6 +13,8 @@
 #include "testlib.h"
 
 #define SIZE		TEST_MIB
+/* More than the block layer has room for on the stack. */
+#define READ_SIZE	(64 * 1024)
 #define FAIL_NTH	"/proc/thread-self/fail-nth"
 #define NTH_MAX		10000
 
@@ -148,7 +150,7 @@ TEST_F(fault, device_outlives_failing_opens)
 
 static int read_direct(void *arg)
 {
-	static char buf[8192] __attribute__((aligned(4096)));
+	static char buf[READ_SIZE] __attribute__((aligned(4096)));
 	ssize_t ret;
 
 	ret = pread(*(int *)arg, buf, sizeof(buf), 0);
@@ -159,7 +161,7 @@ static int read_direct(void *arg)
 
 static void expect_data_or_enomem(struct __test_metadata *_metadata, int ret)
 {
-	EXPECT_TRUE(ret == -ENOMEM || ret == 8192);
+	EXPECT_TRUE(ret == -ENOMEM || ret == READ_SIZE);
 }
 
 /* The commands have a reserve; who sends the bio may fail. */
@@ -172,8 +174,8 @@ TEST_F(fault, reads_are_right_or_fail)
 	ASSERT_EQ(0, blkfd_path(self->dev, path, sizeof(path)));
 	fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
 	ASSERT_LE(0, fd);
-	EXPECT_EQ(8192, refuse_each(_metadata, self->nth, read_direct, &fd,
-				    expect_data_or_enomem));
+	EXPECT_EQ(READ_SIZE, refuse_each(_metadata, self->nth, read_direct, &fd,
+					 expect_data_or_enomem));
 }
 
 TEST_HARNESS_MAIN
