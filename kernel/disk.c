@@ -233,12 +233,9 @@ static void blkfd_disk_refill(struct work_struct *work)
 
 	while (blkfd_disk_missing_spares() > 0 && blkfd_disk_add_spare())
 		cond_resched();
-	while (blkfd_disk_missing_spares() < 0) {
-		spare = blkfd_disk_take_spare();
-		if (!spare)
-			break;
+	while (blkfd_disk_missing_spares() < 0 &&
+	       (spare = blkfd_disk_take_spare()))
 		blkfd_disk_discard(spare);
-	}
 }
 
 /* A NULL ends the list. */
