@@ -18,25 +18,13 @@
 #define FAIL_NTH	"/proc/thread-self/fail-nth"
 #define NTH_MAX		10000
 
-static int write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t ret;
-
-	if (fd < 0)
-		return -errno;
-	ret = write(fd, text, strlen(text));
-	close(fd);
-	return ret < 0 ? -errno : 0;
-}
-
 /* Allocations that may sleep are refused too, without a word in the log. */
 static int allow_faults(void)
 {
-	return write_text("/sys/kernel/debug/failslab/ignore-gfp-wait", "N") ?:
-	       write_text("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N") ?:
-	       write_text("/sys/kernel/debug/failslab/verbose", "0") ?:
-	       write_text("/sys/kernel/debug/fail_page_alloc/verbose", "0");
+	return test_write_text("/sys/kernel/debug/failslab/ignore-gfp-wait", "N") ?:
+	       test_write_text("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N") ?:
+	       test_write_text("/sys/kernel/debug/failslab/verbose", "0") ?:
+	       test_write_text("/sys/kernel/debug/fail_page_alloc/verbose", "0");
 }
 
 FIXTURE(fault) {
@@ -122,7 +110,7 @@ TEST_F(fault, creation_fails_and_leaves_nothing)
 
 TEST_F(fault, creation_on_a_spare_fails_and_leaves_nothing)
 {
-	refuse_creation(_metadata, self, 64);
+	refuse_creation(_metadata, self, TEST_MAX_SPARES);
 }
 
 static int reopen(void *arg)

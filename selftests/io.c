@@ -1980,13 +1980,7 @@ FIXTURE_TEARDOWN(io_cgroup)
 
 static int join_cgroup(void)
 {
-	int fd = open(CGROUP "/cgroup.procs", O_WRONLY | O_CLOEXEC), ret;
-
-	if (fd < 0)
-		return -errno;
-	ret = write(fd, "0", 1) == 1 ? 0 : -errno;
-	close(fd);
-	return ret;
+	return test_write_text(CGROUP "/cgroup.procs", "0");
 }
 
 /* The number behind key on the line that begins with prefix; 0: none. */

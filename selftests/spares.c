@@ -16,7 +16,6 @@
 #include "testlib.h"
 
 #define SIZE		(4 * TEST_MIB)
-#define MAX_SPARES	64
 #define NODE		TEST_DIR "/node"
 
 FIXTURE(spares) {
@@ -38,17 +37,13 @@ FIXTURE_TEARDOWN(spares)
 /* The number of one of them; UINT64_MAX: there is none. */
 static uint64_t find_spare(void)
 {
-	DIR *dir = opendir("/sys/block");
-	unsigned long long id;
-	struct dirent *entry;
-	uint64_t found = UINT64_MAX;
+	uint64_t ids[TEST_MAX_DISKS];
+	int count = test_disk_ids(ids, TEST_MAX_DISKS);
 
-	while (dir && (entry = readdir(dir)))
-		if (sscanf(entry->d_name, "blkfd%llu", &id) == 1 &&
-		    test_is_spare(id))
-			found = id;
-	closedir(dir);
-	return found;
+	while (count-- > 0)
+		if (test_is_spare(ids[count]))
+			return ids[count];
+	return UINT64_MAX;
 }
 
 TEST_F(spares, have_nothing_to_say)
@@ -70,12 +65,27 @@ TEST_F(spares, have_nothing_to_say)
 	}
 }
 
-static int open_by_number(unsigned int major, unsigned int minor, int flags)
+static int get_number(uint64_t id, dev_t *number)
+{
+	char value[64], *colon;
+	unsigned int major;
+	int ret = test_attr(id, "dev", value, sizeof(value));
+
+	if (ret < 0)
+		return ret;
+	major = strtoul(value, &colon, 10);
+	if (*colon != ':')
+		return -EBADMSG;
+	*number = makedev(major, strtoul(colon + 1, NULL, 10));
+	return 0;
+}
+
+static int open_by_number(dev_t number, int flags)
 {
 	int fd;
 
 	unlink(NODE);
-	if (mknod(NODE, S_IFBLK | 0600, makedev(major, minor)))
+	if (mknod(NODE, S_IFBLK | 0600, number))
 		return -errno;
 	fd = open(NODE, flags | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
@@ -83,16 +93,12 @@ static int open_by_number(unsigned int major, unsigned int minor, int flags)
 
 TEST_F(spares, cannot_be_opened)
 {
-	unsigned int major, minor;
-	char value[64], *colon;
+	dev_t number;
 
 	ASSERT_EQ(0, test_private_mounts());
-	ASSERT_LT(0, test_attr(find_spare(), "dev", value, sizeof(value)));
-	major = strtoul(value, &colon, 10);
-	ASSERT_EQ(':', *colon);
-	minor = strtoul(colon + 1, NULL, 10);
-	EXPECT_EQ(-ENXIO, open_by_number(major, minor, O_RDONLY));
-	EXPECT_EQ(-ENXIO, open_by_number(major, minor, O_RDWR | O_EXCL));
+	ASSERT_EQ(0, get_number(find_spare(), &number));
+	EXPECT_EQ(-ENXIO, open_by_number(number, O_RDONLY));
+	EXPECT_EQ(-ENXIO, open_by_number(number, O_RDWR | O_EXCL));
 	EXPECT_EQ(TEST_SPARES, test_count_spares());
 }
 
@@ -125,7 +131,7 @@ TEST_F(spares, parameter_has_a_range)
 TEST_F(spares, parameter_takes_effect)
 {
 	EXPECT_EQ(0, test_set_spares(0));
-	EXPECT_EQ(0, test_set_spares(MAX_SPARES));
+	EXPECT_EQ(0, test_set_spares(TEST_MAX_SPARES));
 	EXPECT_EQ(0, test_set_spares(1));
 }
 
@@ -323,17 +329,17 @@ static void *churn(void *arg)
 /* Opens the disk by number: a device that is one, or ENXIO. */
 static int look_at(uint64_t id)
 {
-	char value[512], *colon;
+	char value[512];
 	uint64_t size;
+	dev_t number;
 	int fd, ret;
 
 	ret = test_attr(id, "blkfd/stats", value, sizeof(value));
 	if (ret < 0 && ret != -ENODEV && ret != -ENOENT)
 		return ret;
-	if (test_attr(id, "dev", value, sizeof(value)) < 0)
+	if (get_number(id, &number))
 		return 0;
-	ret = strtoul(value, &colon, 10);
-	fd = open_by_number(ret, strtoul(colon + 1, NULL, 10), O_RDONLY);
+	fd = open_by_number(number, O_RDONLY);
 	if (fd < 0)
 		return fd == -ENXIO ? 0 : fd;
 	if (ioctl(fd, BLKGETSIZE64, &size) || size != SIZE || test_id(fd) != id)
@@ -347,17 +353,13 @@ static int look_at(uint64_t id)
 /* Goes through all disks until told to stop: 0 or -errno. */
 static void *look(void *arg)
 {
-	unsigned long long id;
-	struct dirent *entry;
-	int ret = 0;
-	DIR *dir;
+	uint64_t ids[TEST_MAX_DISKS];
+	int count, ret = 0;
 
 	while (!ret && !__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
-		dir = opendir("/sys/block");
-		while (dir && !ret && (entry = readdir(dir)))
-			if (sscanf(entry->d_name, "blkfd%llu", &id) == 1)
-				ret = look_at(id);
-		closedir(dir);
+		count = test_disk_ids(ids, TEST_MAX_DISKS);
+		while (!ret && count-- > 0)
+			ret = look_at(ids[count]);
 	}
 	return (void *)(long)ret;
 }

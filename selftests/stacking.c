@@ -151,21 +151,9 @@ TEST_F(stack, discard_frees_space_at_the_bottom)
 #define LIMIT		"67108864"
 #define PRESSURE	(48 * TEST_MIB)
 
-static int write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), ret = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		ret = -errno;
-	close(fd);
-	return ret;
-}
-
 static int write_under_pressure(int dev)
 {
-	return write_text(CGROUP "/cgroup.procs", "0") ||
+	return test_write_text(CGROUP "/cgroup.procs", "0") ||
 	       test_write_pattern(dev, 0, PRESSURE, SEED) || fsync(dev) ||
 	       test_check_pattern(dev, 0, PRESSURE, SEED);
 }
@@ -176,7 +164,7 @@ TEST_F_TIMEOUT(stack, writes_through_in_little_memory, 60)
 	pid_t pid;
 
 	ASSERT_EQ(0, mkdir(CGROUP, 0755));
-	ASSERT_EQ(0, write_text(CGROUP "/memory.max", LIMIT));
+	ASSERT_EQ(0, test_write_text(CGROUP "/memory.max", LIMIT));
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid)

@@ -75,24 +75,36 @@ bool test_is_spare(uint64_t id)
 	return test_attr_number(id, "hidden") == 1;
 }
 
+int test_disk_ids(uint64_t *ids, size_t size)
+{
+	unsigned long long id;
+	struct dirent *entry;
+	size_t count = 0;
+	DIR *dir;
+
+	dir = opendir("/sys/block");
+	if (!dir)
+		return -errno;
+	while (count < size && (entry = readdir(dir)))
+		if (sscanf(entry->d_name, "blkfd%llu", &id) == 1)
+			ids[count++] = id;
+	closedir(dir);
+	return count;
+}
+
 /*
  * A disk that is made, or deleted, to be a spare or after it was one is neither a
  * device nor a spare.
  */
 static int count_disks(bool (*are)(uint64_t id), bool expected)
 {
-	unsigned long long id;
-	struct dirent *entry;
-	int count = 0;
-	DIR *dir;
+	uint64_t ids[TEST_MAX_DISKS];
+	int disks = test_disk_ids(ids, TEST_MAX_DISKS), count = 0;
 
-	dir = opendir("/sys/block");
-	if (!dir)
-		return -errno;
-	while ((entry = readdir(dir)))
-		if (sscanf(entry->d_name, "blkfd%llu", &id) == 1)
-			count += are(id) == expected;
-	closedir(dir);
+	if (disks < 0)
+		return disks;
+	for (int i = 0; i < disks; i++)
+		count += are(ids[i]) == expected;
 	return count;
 }
 
@@ -129,13 +141,18 @@ int test_set_spares(int count)
 int test_set_parameter(const char *name, const char *value)
 {
 	char path[128];
-	int fd, ret;
 
 	snprintf(path, sizeof(path), "/sys/module/blkfd/parameters/%s", name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
+	return test_write_text(path, value);
+}
+
+int test_write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), ret;
+
 	if (fd < 0)
 		return -errno;
-	ret = write(fd, value, strlen(value)) < 0 ? -errno : 0;
+	ret = write(fd, text, strlen(text)) < 0 ? -errno : 0;
 	close(fd);
 	return ret;
 }
@@ -302,15 +319,8 @@ int test_scratch_mount(const char *fstype, const char *options)
 
 int test_drop_caches(void)
 {
-	int fd, ret;
-
 	sync();
-	fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	ret = write(fd, "3", 1) < 0 ? -errno : 0;
-	close(fd);
-	return ret;
+	return test_write_text("/proc/sys/vm/drop_caches", "3");
 }
 
 bool test_has_module(const char *name)

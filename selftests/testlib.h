@@ -67,6 +67,12 @@ uint64_t test_id(int fd);
 /* How many blkfd devices /sys/block lists: disks, but for spares. */
 int test_count_devices(void);
 
+/* Of all disks, spares and what is made or deleted among them: how many. */
+int test_disk_ids(uint64_t *ids, size_t size);
+
+/* More than any test has. */
+#define TEST_MAX_DISKS	1024
+
 /* Whether blkfd<id> is a disk that no device has yet, and how many are. */
 bool test_is_spare(uint64_t id);
 int test_count_spares(void);
@@ -76,9 +82,13 @@ int test_set_spares(int count);
 
 /* How many those are if nobody says anything. */
 #define TEST_SPARES	4
+#define TEST_MAX_SPARES	64
 
 /* Sets a parameter of the module. */
 int test_set_parameter(const char *name, const char *value);
+
+/* Writes to a file that is there, in sysfs or the like, in one call: 0 or -errno. */
+int test_write_text(const char *path, const char *text);
 
 bool test_device_listed(uint64_t id);
 

@@ -160,15 +160,6 @@ static bool mentions(const char *message, size_t size, const char *text)
 	return memmem(message, size, text, strlen(text));
 }
 
-static int write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t done = write(fd, text, strlen(text));
-
-	close(fd);
-	return done < 0 ? -errno : 0;
-}
-
 struct events {
 	int block;	/* of any disk but TEST_DISK, which udevd looks after */
 	int ours;	/* that mention blkfd anywhere */
@@ -202,7 +193,7 @@ static int drain(int sock, const struct blkfd_info *info, struct events *events)
 	memset(events, 0, sizeof(*events));
 	snprintf(bdi, sizeof(bdi), "DEVPATH=/devices/virtual/bdi/%u:%u",
 		 info->dev_major, info->dev_minor);
-	ret = write_text(MARKER, "change");
+	ret = test_write_text(MARKER, "change");
 	if (ret)
 		return ret;
 	for (;;) {
@@ -319,8 +310,8 @@ TEST_F(visibility, event_asked_for_in_sysfs_is_not_sent)
 	ASSERT_LE(0, sock);
 	snprintf(path, sizeof(path), "/sys/block/blkfd%llu/uevent",
 		 (unsigned long long)self->id);
-	write_text(path, "add");
-	write_text(path, "change");
+	test_write_text(path, "add");
+	test_write_text(path, "change");
 	EXPECT_SILENCE();
 }
 
