@@ -177,6 +177,7 @@ struct blkfd_device {
 	struct gendisk *disk;
 	u64 id;
 	const struct cred *creator;
+	struct blkfd_account *account;
 	struct pid *creator_pid;
 
 	/* One resize at a time; window.file for those without an open file. */
@@ -263,6 +264,14 @@ long blkfd_ioctl_control(struct file *file, unsigned int cmd,
 			 unsigned long arg);
 int blkfd_ioctl_device(struct block_device *bdev, blk_mode_t mode,
 		       unsigned int cmd, unsigned long arg);
+
+/* limits.c */
+int blkfd_limits_init(void);
+void blkfd_limits_exit(void);
+struct blkfd_account *blkfd_limits_charge(const struct cred *cred);
+void blkfd_limits_uncharge(struct blkfd_account *account);
+void blkfd_limits_fill(struct blkfd_limits *limits);
+int blkfd_limits_next_user(struct blkfd_user *user);
 
 /* worker.c */
 int blkfd_worker_init_device(struct blkfd_device *dev);

@@ -58,6 +58,7 @@ static void blkfd_device_reap(struct work_struct *work)
 
 static void blkfd_device_free(struct blkfd_device *dev)
 {
+	blkfd_limits_uncharge(dev->account);
 	put_pid(dev->creator_pid);
 	put_cred(dev->creator);
 	mutex_destroy(&dev->lock);
@@ -85,11 +86,18 @@ const struct block_device_operations blkfd_device_ops = {
 static struct blkfd_device *
 blkfd_device_alloc(const struct blkfd_window *window)
 {
+	struct blkfd_account *account;
 	struct blkfd_device *dev;
 
 	dev = kzalloc_obj(*dev, GFP_KERNEL_ACCOUNT);
 	if (!dev)
 		return ERR_PTR(-ENOMEM);
+	account = blkfd_limits_charge(current_cred());
+	if (IS_ERR(account)) {
+		kfree(dev);
+		return ERR_CAST(account);
+	}
+	dev->account = account;
 	dev->window = *window;
 	dev->creator = get_current_cred();
 	dev->creator_pid = get_pid(task_tgid(current));

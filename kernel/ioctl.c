@@ -12,6 +12,8 @@
 static_assert(sizeof(struct blkfd_create) == BLKFD_CREATE_SIZE_VER0);
 static_assert(sizeof(struct blkfd_info) == BLKFD_INFO_SIZE_VER0);
 static_assert(sizeof(struct blkfd_resize) == BLKFD_RESIZE_SIZE_VER0);
+static_assert(sizeof(struct blkfd_limits) == BLKFD_LIMITS_SIZE_VER0);
+static_assert(sizeof(struct blkfd_user) == BLKFD_USER_SIZE_VER0);
 
 static bool blkfd_ioctl_is(unsigned int cmd, unsigned int known)
 {
@@ -105,11 +107,45 @@ static int blkfd_ioctl_resize(struct blkfd_device *dev, blk_mode_t mode,
 	return blkfd_device_resize(dev, arg.length);
 }
 
+static int blkfd_ioctl_get_limits(void __user *uarg, size_t usize)
+{
+	struct blkfd_limits limits;
+
+	if (usize < BLKFD_LIMITS_SIZE_VER0)
+		return -EINVAL;
+	blkfd_limits_fill(&limits);
+	return copy_struct_to_user(uarg, usize, &limits, sizeof(limits), NULL);
+}
+
+static int blkfd_ioctl_get_user(void __user *uarg, size_t usize)
+{
+	struct blkfd_user user;
+	int ret;
+
+	if (usize < BLKFD_USER_SIZE_VER0)
+		return -EINVAL;
+	if (!ns_capable(current_user_ns(), CAP_SYS_ADMIN))
+		return -EPERM;
+	ret = copy_struct_from_user(&user, sizeof(user), uarg, usize);
+	if (ret)
+		return ret;
+	ret = blkfd_limits_next_user(&user);
+	if (ret)
+		return ret;
+	return copy_struct_to_user(uarg, usize, &user, sizeof(user), NULL);
+}
+
 long blkfd_ioctl_control(struct file *file, unsigned int cmd,
 			 unsigned long arg)
 {
+	void __user *uarg = (void __user *)arg;
+
 	if (blkfd_ioctl_is(cmd, BLKFD_CREATE))
-		return blkfd_ioctl_create((void __user *)arg, _IOC_SIZE(cmd));
+		return blkfd_ioctl_create(uarg, _IOC_SIZE(cmd));
+	if (blkfd_ioctl_is(cmd, BLKFD_GET_LIMITS))
+		return blkfd_ioctl_get_limits(uarg, _IOC_SIZE(cmd));
+	if (blkfd_ioctl_is(cmd, BLKFD_GET_USER))
+		return blkfd_ioctl_get_user(uarg, _IOC_SIZE(cmd));
 	return -ENOTTY;
 }
 

@@ -31,11 +31,16 @@ static int __init blkfd_init(void)
 	ret = blkfd_disk_init();
 	if (ret)
 		goto out_io_exit;
-	ret = misc_register(&blkfd_misc);
+	ret = blkfd_limits_init();
 	if (ret)
 		goto out_disk_exit;
+	ret = misc_register(&blkfd_misc);
+	if (ret)
+		goto out_limits_exit;
 	return 0;
 
+out_limits_exit:
+	blkfd_limits_exit();
 out_disk_exit:
 	blkfd_disk_exit();
 out_io_exit:
@@ -46,6 +51,7 @@ out_io_exit:
 static void __exit blkfd_exit(void)
 {
 	misc_deregister(&blkfd_misc);
+	blkfd_limits_exit();
 	blkfd_disk_exit();
 	blkfd_io_exit();
 }

@@ -18,6 +18,14 @@
 #define CONTROL_PATH "/dev/blkfd"
 
 BLKFD_PUBLIC
+int blkfd_control(void)
+{
+	int control = open(CONTROL_PATH, O_RDWR | O_CLOEXEC);
+
+	return control < 0 ? -errno : control;
+}
+
+BLKFD_PUBLIC
 int blkfd_create(int backing_fd, const struct blkfd_create_opts *opts)
 {
 	struct blkfd_create create = { .fd = backing_fd };
@@ -29,9 +37,9 @@ int blkfd_create(int backing_fd, const struct blkfd_create_opts *opts)
 		create.length = opts->length;
 		create.block_size = opts->block_size;
 	}
-	control = open(CONTROL_PATH, O_RDWR | O_CLOEXEC);
+	control = blkfd_control();
 	if (control < 0)
-		return -errno;
+		return control;
 	ret = ioctl(control, BLKFD_CREATE, &create);
 	if (ret < 0)
 		ret = -errno;
@@ -51,6 +59,18 @@ int blkfd_resize(int fd, uint64_t length)
 	struct blkfd_resize resize = { .length = length };
 
 	return ioctl(fd, BLKFD_RESIZE, &resize) < 0 ? -errno : 0;
+}
+
+BLKFD_PUBLIC
+int blkfd_get_limits(int control_fd, struct blkfd_limits *limits)
+{
+	return ioctl(control_fd, BLKFD_GET_LIMITS, limits) < 0 ? -errno : 0;
+}
+
+BLKFD_PUBLIC
+int blkfd_get_user(int control_fd, struct blkfd_user *user)
+{
+	return ioctl(control_fd, BLKFD_GET_USER, user) < 0 ? -errno : 0;
 }
 
 BLKFD_PUBLIC

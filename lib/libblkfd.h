@@ -53,6 +53,18 @@ int blkfd_get_info(int fd, struct blkfd_info *info);
 int blkfd_resize(int fd, uint64_t length);
 
 /*
+ * /dev/blkfd, open. -ENOENT: the module is not loaded; -EACCES: the caller may not
+ * open it.
+ */
+int blkfd_control(void);
+
+/* How many devices there may be, and are. As BLKFD_GET_LIMITS. */
+int blkfd_get_limits(int control_fd, struct blkfd_limits *limits);
+
+/* The first user from user->uid on that has devices. As BLKFD_GET_USER. */
+int blkfd_get_user(int control_fd, struct blkfd_user *user);
+
+/*
  * Writes "/proc/self/fd/N", the path by which this process can open fd again.
  * -EBADF: fd is negative; -ERANGE: size is too small.
  */

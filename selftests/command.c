@@ -567,6 +567,36 @@ TEST_F(command, json_survives_any_file_name)
 		      "grep -q 'udcff' out && echo ok");
 }
 
+/* limits */
+
+/* Those that are closed still count for a moment. */
+#define NO_DEVICES "until blkfd limits --json | jq -e '.devices == 0' >/dev/null\n" \
+		   "do sleep 0.05; done;\n"
+
+TEST_F(command, limits_says_who_has_how_many)
+{
+	EXPECT_OUTPUT("[4096,64,1024,2,2,[{\"uid\":0,\"devices\":2}]]\n",
+		      NO_DEVICES MAKE_FILE
+		      "blkfd exec $f -- blkfd exec $f -- blkfd limits --json |\n"
+		      "jq -c '[.max_devices, .reserved, .max_user_devices,\n"
+		      ".devices, .user_devices, .users]'");
+	EXPECT_OUTPUT("devices: 1 of 4096, 64 of these for the initial user "
+		      "namespace\nyours: 1 of 1024\n       UID    DEVICES\n"
+		      "         0          1\n", NO_DEVICES
+		      "blkfd exec $f -- blkfd limits");
+	EXPECT_OUTPUT("[]\n", NO_DEVICES "blkfd limits --json | jq -c .users");
+}
+
+TEST_F(command, limits_keeps_what_is_not_for_all)
+{
+	EXPECT_OUTPUT("false\n", "setpriv --bounding-set -all \\\n"
+		      "blkfd limits --json | jq 'has(\"users\")'");
+	EXPECT_RUN(1, "/dev/blkfd: Permission denied",
+		   "setpriv --reuid 61000 --clear-groups blkfd limits");
+	EXPECT_EQ(2, RUN("blkfd limits more"));
+	EXPECT_EQ(2, RUN("blkfd limits --frob"));
+}
+
 /* The command itself */
 
 TEST_F(command, help_goes_to_stdout)

@@ -299,6 +299,39 @@ TEST_F(library, resize_of_anything_else_is_enotty)
 	EXPECT_EQ(-EBADF, blkfd_resize(-1, 0));
 }
 
+TEST_F(library, limits_count_the_device)
+{
+	int control = blkfd_control();
+	struct blkfd_limits limits;
+	struct blkfd_user user = { };
+
+	ASSERT_LE(0, control);
+	EXPECT_EQ(FD_CLOEXEC, fcntl(control, F_GETFD));
+	ASSERT_EQ(0, blkfd_get_limits(control, &limits));
+	EXPECT_LE(1, limits.devices);
+	EXPECT_LE(1, limits.user_devices);
+	ASSERT_EQ(0, blkfd_get_user(control, &user));
+	EXPECT_EQ(0, user.uid);
+	EXPECT_LE(1, user.devices);
+	user.uid = 1;
+	EXPECT_EQ(-ENOENT, blkfd_get_user(control, &user));
+	ASSERT_EQ(0, become_nobody());
+	EXPECT_EQ(-EPERM, blkfd_get_user(control, &user));
+	EXPECT_EQ(-EACCES, blkfd_control());
+}
+
+TEST_F(library, limits_of_anything_else_are_enotty)
+{
+	struct blkfd_limits limits;
+	struct blkfd_user user = { };
+
+	EXPECT_EQ(-ENOTTY, blkfd_get_limits(self->fd, &limits));
+	EXPECT_EQ(-ENOTTY, blkfd_get_user(self->fd, &user));
+	EXPECT_EQ(-ENOTTY, blkfd_get_limits(self->file, &limits));
+	EXPECT_EQ(-EBADF, blkfd_get_limits(-1, &limits));
+	EXPECT_EQ(-EBADF, blkfd_get_user(-1, &user));
+}
+
 TEST_F(library, path_opens_the_device)
 {
 	char path[BLKFD_PATH_MAX], wanted[64];

@@ -35,6 +35,11 @@ static const struct command {
 		"Print what the kernel knows of each DEVICE: a path, blkfdN, or N.\n"
 		"\n"
 		"      --json            print JSON\n", false,
+	}, {
+		"limits", limits_main, "[--json]",
+		"Print how many devices there may be and are, and for root who has them.\n"
+		"\n"
+		"      --json            print JSON\n", false,
 	},
 };
 

@@ -10,6 +10,7 @@ int exec_main(int argc, char **argv);
 int mount_main(int argc, char **argv);
 int list_main(int argc, char **argv);
 int info_main(int argc, char **argv);
+int limits_main(int argc, char **argv);
 
 /* Says where help is to be had; EXIT_USAGE. */
 int usage_error(const char *command);

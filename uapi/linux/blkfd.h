@@ -2,8 +2,9 @@
 /*
  * blkfd: a block device from a file descriptor.
  *
- * BLKFD_CREATE is an ioctl of /dev/blkfd, the others of the descriptors that
- * it returns (and of any other open file of the same block device).
+ * BLKFD_CREATE, BLKFD_GET_LIMITS and BLKFD_GET_USER are ioctls of /dev/blkfd, the
+ * others of the descriptors that BLKFD_CREATE returns (and of any other open file
+ * of the same block device).
  */
 #ifndef _UAPI_LINUX_BLKFD_H
 #define _UAPI_LINUX_BLKFD_H
@@ -80,7 +81,11 @@
  * - ERANGE: the window does not lie inside the file.
  * - ENODATA: the window is empty.
  * - ELOOP: devices are nested too deep.
- * - ENOSPC: no free minor number.
+ * - EDQUOT: the caller, or the owner of a user namespace around it, has as many
+ *   devices as a user may have (see struct blkfd_limits).
+ * - ENOSPC: there are as many devices as there may be, or, outside of the
+ *   initial user namespace, as many but for those that are reserved for it; or
+ *   no minor number is free.
  * - EMFILE, ENFILE, ENOMEM: as for open(2).
  *
  * Other errors of open(2) are possible where a file system, or a security
@@ -189,8 +194,58 @@ struct blkfd_resize {
 
 #define BLKFD_RESIZE_SIZE_VER0	8
 
+/**
+ * struct blkfd_limits - result of BLKFD_GET_LIMITS
+ * @max_devices: How many devices there may be. Default 4096.
+ * @reserved: How many of those only users in the initial user namespace may
+ *	create. Default 64.
+ * @max_user_devices: How many a user may have. Default 1024.
+ * @devices: How many there are.
+ * @user_devices: How many the calling user (by effective uid) has in its user
+ *	namespace.
+ * @zero: Always zero.
+ *
+ * Only output. The first three are those of /proc/sys/dev/blkfd, from 0 to
+ * 1048576, which root sets; a new value counts for creations alone. A device
+ * counts for the user that created it, and for the owner of each user namespace
+ * around that user's, in the namespace where that owner made it. It counts until
+ * its memory is freed: when it is closed, or, if somebody holds it open with
+ * O_PATH, after that.
+ */
+struct blkfd_limits {
+	__u32 max_devices;
+	__u32 reserved;
+	__u32 max_user_devices;
+	__u32 devices;
+	__u32 user_devices;
+	__u32 zero;
+};
+
+#define BLKFD_LIMITS_SIZE_VER0	24
+
+/**
+ * struct blkfd_user - argument and result of BLKFD_GET_USER
+ * @uid: In: the least uid to look for. Out: the least that is not below it and
+ *	has devices, in the caller's user namespace.
+ * @devices: Out: how many; in it is ignored.
+ *
+ * To see all, begin with 0 and go on with the result's @uid + 1.
+ *
+ * - EPERM: the caller does not have CAP_SYS_ADMIN in its user namespace.
+ * - ENOENT: no such user.
+ */
+struct blkfd_user {
+	__u32 uid;
+	__u32 devices;
+};
+
+#define BLKFD_USER_SIZE_VER0	8
+
 #define BLKFD_CREATE	_IOW(BLKFD_IOC_TYPE, 0, struct blkfd_create)
 #define BLKFD_GET_INFO	_IOR(BLKFD_IOC_TYPE, 1, struct blkfd_info)
 #define BLKFD_RESIZE	_IOW(BLKFD_IOC_TYPE, 2, struct blkfd_resize)
+#define BLKFD_GET_LIMITS \
+	_IOR(BLKFD_IOC_TYPE, 3, struct blkfd_limits)
+#define BLKFD_GET_USER	_IOWR(BLKFD_IOC_TYPE, 4, struct blkfd_user)
 
 #endif /* _UAPI_LINUX_BLKFD_H */
