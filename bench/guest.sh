@@ -53,6 +53,22 @@ quiet_guest()
 	done
 }
 
+# Ten thousand devices are more than there may be, unless root says so.
+raise_limits()
+{
+	local limit
+
+	for limit in max_devices max_user_devices; do
+		echo 20000 >/proc/sys/dev/blkfd/$limit
+	done
+}
+
+# Whether fio's memory is in huge pages is chance, and counts for a large I/O.
+use_small_pages()
+{
+	echo never >/sys/kernel/mm/transparent_hugepage/enabled
+}
+
 # Two RAM disks: XFS on the first is the room for backing files, the other is bare.
 make_room()
 {
@@ -130,6 +146,8 @@ run_case()
 }
 
 quiet_guest
+raise_limits
+use_small_pages
 make_room
 warm_up
 echo "{\"kernel\":\"$release\"}" >&8
