@@ -2,8 +2,18 @@
 # shellcheck shell=bash disable=SC2154
 # Sourced by stack.sh: what goes on at once, on and below the mounted devices.
 
+slowdown=${TEST_SLOWDOWN:-1}
+
 # fio verifies all that it has written when its time is over, however long that takes.
-scale=$((${TEST_SLOWDOWN:-1} > 1 ? 4 : 1))
+scale=$((slowdown > 1 ? 4 : 1))
+
+# pause TENTHS: of a second, of a kernel that is not slowed down.
+pause()
+{
+	local tenths=$(($1 * slowdown))
+
+	sleep $((tenths / 10)).$((tenths % 10))
+}
 
 # Verified data, by way of the page cache and past it.
 load_fio()
@@ -38,7 +48,7 @@ load_fio()
 # A file of many extents, so that where a block is must itself be read.
 make_extents()
 {
-	dd if=/dev/zero of="$1" bs=256k count=$((48 / scale)) conv=fsync status=none
+	dd if=/dev/zero of="$1" bs=256k count=$((48 / scale / scale)) conv=fsync status=none
 	"$here/fsload" fragment "$1" 8192
 }
 
@@ -62,32 +72,32 @@ disturb_freeze()
 	fsfreeze -f "$lower_dir"
 	sleep 0.$((RANDOM % 9 + 1))
 	fsfreeze -u "$lower_dir"
-	sleep 1
+	pause 10
 }
 
 # That much cannot always be had.
 disturb_reclaim()
 {
 	echo $((limit / 4))M >"$cgroup/memory.reclaim" || true
-	sleep 1
+	pause 10
 } 2>/dev/null
 
 disturb_caches()
 {
 	echo 3 >/proc/sys/vm/drop_caches
-	sleep 3
+	pause 30
 }
 
 disturb_sync()
 {
 	sync
-	sleep 0.2
+	pause 2
 }
 
-# repeat COMMAND: while the load lasts.
+# repeat COMMAND: while the load lasts, but for what must be verified after it.
 repeat()
 {
-	while [ -e "$state/loaded" ]; do
+	while [ -e "$state/disturbed" ]; do
 		"$@"
 	done
 }
@@ -100,7 +110,7 @@ load_for()
 	seed=$((seed + 100 * ($2 + 1)))
 	mkdir -p "$cgroup"
 	echo "${limit}M" >"$cgroup/memory.max"
-	: >"$state/loaded"
+	: >"$state/disturbed"
 	for what in freeze reclaim caches sync; do
 		repeat disturb_$what & disturbers+=($!)
 	done
@@ -110,10 +120,12 @@ load_for()
 			load_device "$state/$layout" "$seconds"
 		} & jobs+=($!)
 	done
+	sleep "$seconds"
+	rm "$state/disturbed"
+	say "$pair, round $2: end of the load"
 	for job in "${jobs[@]}"; do
 		wait "$job" || failed=1
 	done
-	rm "$state/loaded"
 	wait "${disturbers[@]}" || fail "a disturber failed"
 	say "memory.events: $(xargs <"$cgroup/memory.events")"
 	[ $failed = 0 ] || fail "the load failed"

@@ -16,7 +16,6 @@ limit=128
 # What direct I/O needs on each of the lower ones: an upper one is made for one size.
 block=4096
 seed=${SEED:-1}
-slowdown=${TEST_SLOWDOWN:-1}
 lower_dir=/mnt/lower
 state=/tmp/stack
 cgroup=/sys/fs/cgroup/blkfd-stack
@@ -137,6 +136,7 @@ run_pair()
 	say "$pair: set up"
 	start_lower
 	for layout in $layouts; do
+		say "$pair: $layout"
 		mkdir -p "$state/$layout"
 		make_file "$layout"
 	done
