@@ -178,6 +178,9 @@ struct blkfd_device {
 	u64 id;
 	const struct cred *creator;
 	struct blkfd_account *account;
+	struct blkfd_control *control;
+	/* Bytes that count for @control; lock, once there is a file. */
+	u64 charged;
 	struct pid *creator_pid;
 
 	/* One resize at a time; window.file for those without an open file. */
@@ -222,9 +225,33 @@ int blkfd_backing_length(const struct blkfd_window *window, u64 length,
 void blkfd_backing_limits(const struct blkfd_window *window,
 			  struct queue_limits *lim);
 
+/* control.c */
+extern const struct file_operations blkfd_control_main_fops;
+extern const struct file_operations blkfd_control_fops;
+struct blkfd_control *blkfd_control_get(struct blkfd_control *control);
+void blkfd_control_put(struct blkfd_control *control);
+struct blkfd_control *blkfd_control_of(struct file *file);
+int blkfd_control_check(const struct blkfd_control *control, u32 flags,
+			const struct blkfd_window *window);
+int blkfd_control_charge(struct blkfd_control *control, u64 bytes);
+void blkfd_control_uncharge(struct blkfd_control *control, u64 bytes);
+int blkfd_control_recharge(struct blkfd_control *control, u64 before,
+			   u64 after);
+void blkfd_control_fill(const struct blkfd_control *control,
+			struct blkfd_instance *instance);
+struct file *blkfd_control_create(struct blkfd_control *parent,
+				  const struct blkfd_instance *asked);
+int blkfd_control_revoke(const struct blkfd_control *around,
+			 struct file *file);
+
+/* controlfs.c */
+int blkfd_controlfs_init(void);
+void blkfd_controlfs_exit(void);
+
 /* device.c */
 extern const struct block_device_operations blkfd_device_ops;
-struct file *blkfd_device_create(const struct blkfd_window *window);
+struct file *blkfd_device_create(struct blkfd_control *control,
+				 const struct blkfd_window *window);
 int blkfd_device_resize(struct blkfd_device *dev, u64 length);
 
 /* disk.c */
@@ -260,7 +287,7 @@ bool blkfd_io_execute(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
 void blkfd_io_end(struct blkfd_io_cmd *cmd);
 
 /* ioctl.c */
-long blkfd_ioctl_control(struct file *file, unsigned int cmd,
+long blkfd_ioctl_control(struct blkfd_control *control, unsigned int cmd,
 			 unsigned long arg);
 int blkfd_ioctl_device(struct block_device *bdev, blk_mode_t mode,
 		       unsigned int cmd, unsigned long arg);
@@ -268,8 +295,11 @@ int blkfd_ioctl_device(struct block_device *bdev, blk_mode_t mode,
 /* limits.c */
 int blkfd_limits_init(void);
 void blkfd_limits_exit(void);
-struct blkfd_account *blkfd_limits_charge(const struct cred *cred);
-void blkfd_limits_uncharge(struct blkfd_account *account);
+struct blkfd_account *blkfd_limits_charge(const struct cred *cred,
+					  struct blkfd_control *control,
+					  u64 bytes);
+void blkfd_limits_uncharge(struct blkfd_account *account,
+			   struct blkfd_control *control, u64 bytes);
 void blkfd_limits_fill(struct blkfd_limits *limits);
 int blkfd_limits_next_user(struct blkfd_user *user);
 

@@ -56,13 +56,19 @@ static void blkfd_device_reap(struct work_struct *work)
 	put_disk(dev->disk);
 }
 
-static void blkfd_device_free(struct blkfd_device *dev)
+static void blkfd_device_free_uncharged(struct blkfd_device *dev)
 {
-	blkfd_limits_uncharge(dev->account);
+	blkfd_control_put(dev->control);
 	put_pid(dev->creator_pid);
 	put_cred(dev->creator);
 	mutex_destroy(&dev->lock);
 	kfree(dev);
+}
+
+static void blkfd_device_free(struct blkfd_device *dev)
+{
+	blkfd_limits_uncharge(dev->account, dev->control, dev->charged);
+	blkfd_device_free_uncharged(dev);
 }
 
 /* With the last reference to the disk; its number is free from here on. */
@@ -83,26 +89,58 @@ const struct block_device_operations blkfd_device_ops = {
 	.free_disk	= blkfd_device_free_disk,
 };
 
-static struct blkfd_device *
-blkfd_device_alloc(const struct blkfd_window *window)
+/*
+ * Husks count until they are freed, but who has closed a device can have what it
+ * had: before that is refused, they are waited for.
+ */
+static void blkfd_device_wait_for_husks(void)
+{
+	flush_workqueue(blkfd_disk_queue);
+}
+
+static int blkfd_device_try_charge(struct blkfd_device *dev)
 {
 	struct blkfd_account *account;
+
+	account = blkfd_limits_charge(dev->creator, dev->control, dev->charged);
+	if (IS_ERR(account))
+		return PTR_ERR(account);
+	dev->account = account;
+	return 0;
+}
+
+static int blkfd_device_charge(struct blkfd_device *dev)
+{
+	int ret = blkfd_device_try_charge(dev);
+
+	if (ret != -EDQUOT && ret != -ENOSPC)
+		return ret;
+	blkfd_device_wait_for_husks();
+	return blkfd_device_try_charge(dev);
+}
+
+static struct blkfd_device *
+blkfd_device_alloc(struct blkfd_control *control,
+		   const struct blkfd_window *window)
+{
 	struct blkfd_device *dev;
+	int ret;
 
 	dev = kzalloc_obj(*dev, GFP_KERNEL_ACCOUNT);
 	if (!dev)
 		return ERR_PTR(-ENOMEM);
-	account = blkfd_limits_charge(current_cred());
-	if (IS_ERR(account)) {
-		kfree(dev);
-		return ERR_CAST(account);
-	}
-	dev->account = account;
 	dev->window = *window;
+	dev->control = blkfd_control_get(control);
+	dev->charged = window->length;
 	dev->creator = get_current_cred();
 	dev->creator_pid = get_pid(task_tgid(current));
 	mutex_init(&dev->lock);
 	INIT_WORK(&dev->reap, blkfd_device_reap);
+	ret = blkfd_device_charge(dev);
+	if (ret) {
+		blkfd_device_free_uncharged(dev);
+		return ERR_PTR(ret);
+	}
 	return dev;
 }
 
@@ -172,18 +210,20 @@ static void blkfd_device_publish(struct blkfd_device *dev)
 
 /**
  * blkfd_device_create - make a device
+ * @control: Of the control file that it is made by.
  * @window: What it shows, its file open for the device; a reference is taken.
  *
  * Returns: the only file that refers to it, or an ERR_PTR. The device is gone
  * with the last such reference.
  */
-struct file *blkfd_device_create(const struct blkfd_window *window)
+struct file *blkfd_device_create(struct blkfd_control *control,
+				 const struct blkfd_window *window)
 {
 	struct blkfd_device *dev;
 	struct file *file;
 	int ret;
 
-	dev = blkfd_device_alloc(window);
+	dev = blkfd_device_alloc(control, window);
 	if (IS_ERR(dev))
 		return ERR_CAST(dev);
 	ret = blkfd_device_get_disk(dev);
@@ -227,7 +267,7 @@ static void blkfd_device_drop_tail(struct block_device *bdev, u64 end)
 	bd_abort_claiming(bdev, holder);
 }
 
-static int blkfd_device_set_length(struct blkfd_device *dev, u64 length)
+static int blkfd_device_change_length(struct blkfd_device *dev, u64 length)
 {
 	struct block_device *bdev = dev->disk->part0;
 	u64 before = bdev_nr_bytes(bdev);
@@ -246,14 +286,24 @@ static int blkfd_device_set_length(struct blkfd_device *dev, u64 length)
 	return 0;
 }
 
-/**
- * blkfd_device_resize - change the size of an open device
- * @dev: The device.
- * @length: New length in bytes; 0: to the end of the file.
- *
- * Returns: 0, or an errno as struct blkfd_resize lists them.
- */
-int blkfd_device_resize(struct blkfd_device *dev, u64 length)
+/* The larger size counts until it is sure that the smaller one will do. */
+static int blkfd_device_set_length(struct blkfd_device *dev, u64 length)
+{
+	u64 most = max(dev->charged, length), now;
+	int ret;
+
+	lockdep_assert_held(&dev->lock);
+	ret = blkfd_control_recharge(dev->control, dev->charged, most);
+	if (ret)
+		return ret;
+	ret = blkfd_device_change_length(dev, length);
+	now = bdev_nr_bytes(dev->disk->part0);
+	blkfd_control_recharge(dev->control, most, now);
+	dev->charged = now;
+	return ret;
+}
+
+static int blkfd_device_try_resize(struct blkfd_device *dev, u64 length)
 {
 	int ret;
 
@@ -263,4 +313,21 @@ int blkfd_device_resize(struct blkfd_device *dev, u64 length)
 		ret = blkfd_device_set_length(dev, length);
 	mutex_unlock(&dev->lock);
 	return ret;
+}
+
+/**
+ * blkfd_device_resize - change the size of an open device
+ * @dev: The device.
+ * @length: New length in bytes; 0: to the end of the file.
+ *
+ * Returns: 0, or an errno as struct blkfd_resize lists them.
+ */
+int blkfd_device_resize(struct blkfd_device *dev, u64 length)
+{
+	int ret = blkfd_device_try_resize(dev, length);
+
+	if (ret != -EDQUOT)
+		return ret;
+	blkfd_device_wait_for_husks();
+	return blkfd_device_try_resize(dev, length);
 }

@@ -219,22 +219,19 @@ static bool blkfd_disk_add_spare(void)
 	return true;
 }
 
-/* Positive: so many spares are missing; negative: so many are not wanted. */
-static int blkfd_disk_missing_spares(void)
-{
-	return READ_ONCE(blkfd_disk_spares_wanted) -
-	       READ_ONCE(blkfd_disk_spare_count);
-}
-
-/* Without memory for a spare there is none; the next device asks again. */
+/*
+ * No more than are missing now, however many are taken meanwhile: others wait for
+ * this queue. Without memory for a spare there is none; the next device asks again.
+ */
 static void blkfd_disk_refill(struct work_struct *work)
 {
+	int missing = READ_ONCE(blkfd_disk_spares_wanted) -
+		      READ_ONCE(blkfd_disk_spare_count);
 	struct blkfd_spare *spare;
 
-	while (blkfd_disk_missing_spares() > 0 && blkfd_disk_add_spare())
+	for (; missing > 0 && blkfd_disk_add_spare(); missing--)
 		cond_resched();
-	while (blkfd_disk_missing_spares() < 0 &&
-	       (spare = blkfd_disk_take_spare()))
+	for (; missing < 0 && (spare = blkfd_disk_take_spare()); missing++)
 		blkfd_disk_discard(spare);
 }
 

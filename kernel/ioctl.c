@@ -14,6 +14,8 @@ static_assert(sizeof(struct blkfd_info) == BLKFD_INFO_SIZE_VER0);
 static_assert(sizeof(struct blkfd_resize) == BLKFD_RESIZE_SIZE_VER0);
 static_assert(sizeof(struct blkfd_limits) == BLKFD_LIMITS_SIZE_VER0);
 static_assert(sizeof(struct blkfd_user) == BLKFD_USER_SIZE_VER0);
+static_assert(sizeof(struct blkfd_instance) == BLKFD_INSTANCE_SIZE_VER0);
+static_assert(sizeof(struct blkfd_revoke) == BLKFD_REVOKE_SIZE_VER0);
 
 static bool blkfd_ioctl_is(unsigned int cmd, unsigned int known)
 {
@@ -22,7 +24,8 @@ static bool blkfd_ioctl_is(unsigned int cmd, unsigned int known)
 }
 
 /* Returns a file of a new device. */
-static struct file *blkfd_ioctl_create_file(const struct blkfd_create *arg)
+static struct file *blkfd_ioctl_create_file(struct blkfd_control *control,
+					    const struct blkfd_create *arg)
 {
 	struct blkfd_window window;
 	struct file *backing, *file;
@@ -33,19 +36,32 @@ static struct file *blkfd_ioctl_create_file(const struct blkfd_create *arg)
 		return ERR_PTR(-EBADF);
 	ret = blkfd_backing_check(backing, arg, &window);
 	if (!ret)
+		ret = blkfd_control_check(control, arg->flags, &window);
+	if (!ret)
 		ret = blkfd_backing_open(&window);
 	fput(backing);
 	if (ret)
 		return ERR_PTR(ret);
-	file = blkfd_device_create(&window);
+	file = blkfd_device_create(control, &window);
 	fput(window.file);
 	return file;
 }
 
-static int blkfd_ioctl_create(void __user *uarg, size_t usize)
+/* Gives @file, or the error that it is, to user space. */
+static int blkfd_ioctl_return(int fd, struct file *file)
+{
+	if (IS_ERR(file)) {
+		put_unused_fd(fd);
+		return PTR_ERR(file);
+	}
+	fd_install(fd, file);
+	return fd;
+}
+
+static int blkfd_ioctl_create(struct blkfd_control *control,
+			      void __user *uarg, size_t usize)
 {
 	struct blkfd_create arg;
-	struct file *file;
 	int fd, ret;
 
 	if (usize < BLKFD_CREATE_SIZE_VER0)
@@ -59,13 +75,58 @@ static int blkfd_ioctl_create(void __user *uarg, size_t usize)
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		return fd;
-	file = blkfd_ioctl_create_file(&arg);
-	if (IS_ERR(file)) {
-		put_unused_fd(fd);
-		return PTR_ERR(file);
-	}
-	fd_install(fd, file);
-	return fd;
+	return blkfd_ioctl_return(fd, blkfd_ioctl_create_file(control, &arg));
+}
+
+static int blkfd_ioctl_new_instance(struct blkfd_control *control,
+				    void __user *uarg, size_t usize)
+{
+	struct blkfd_instance arg;
+	int fd, ret;
+
+	if (usize < BLKFD_INSTANCE_SIZE_VER0)
+		return -EINVAL;
+	ret = copy_struct_from_user(&arg, sizeof(arg), uarg, usize);
+	if (ret)
+		return ret;
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	return blkfd_ioctl_return(fd, blkfd_control_create(control, &arg));
+}
+
+static int blkfd_ioctl_get_instance(struct blkfd_control *control,
+				    void __user *uarg, size_t usize)
+{
+	struct blkfd_instance instance;
+
+	if (usize < BLKFD_INSTANCE_SIZE_VER0)
+		return -EINVAL;
+	blkfd_control_fill(control, &instance);
+	return copy_struct_to_user(uarg, usize, &instance, sizeof(instance),
+				   NULL);
+}
+
+static int blkfd_ioctl_revoke(struct blkfd_control *control,
+			      void __user *uarg, size_t usize)
+{
+	struct blkfd_revoke arg;
+	struct file *file;
+	int ret;
+
+	if (usize < BLKFD_REVOKE_SIZE_VER0)
+		return -EINVAL;
+	ret = copy_struct_from_user(&arg, sizeof(arg), uarg, usize);
+	if (ret)
+		return ret;
+	if (arg.reserved)
+		return -EINVAL;
+	file = fget(arg.fd);
+	if (!file)
+		return -EBADF;
+	ret = blkfd_control_revoke(control, file);
+	fput(file);
+	return ret;
 }
 
 static int blkfd_ioctl_get_info(struct blkfd_device *dev, void __user *uarg,
@@ -135,17 +196,24 @@ static int blkfd_ioctl_get_user(void __user *uarg, size_t usize)
 	return copy_struct_to_user(uarg, usize, &user, sizeof(user), NULL);
 }
 
-long blkfd_ioctl_control(struct file *file, unsigned int cmd,
+long blkfd_ioctl_control(struct blkfd_control *control, unsigned int cmd,
 			 unsigned long arg)
 {
 	void __user *uarg = (void __user *)arg;
+	size_t usize = _IOC_SIZE(cmd);
 
 	if (blkfd_ioctl_is(cmd, BLKFD_CREATE))
-		return blkfd_ioctl_create(uarg, _IOC_SIZE(cmd));
+		return blkfd_ioctl_create(control, uarg, usize);
 	if (blkfd_ioctl_is(cmd, BLKFD_GET_LIMITS))
-		return blkfd_ioctl_get_limits(uarg, _IOC_SIZE(cmd));
+		return blkfd_ioctl_get_limits(uarg, usize);
 	if (blkfd_ioctl_is(cmd, BLKFD_GET_USER))
-		return blkfd_ioctl_get_user(uarg, _IOC_SIZE(cmd));
+		return blkfd_ioctl_get_user(uarg, usize);
+	if (blkfd_ioctl_is(cmd, BLKFD_NEW_INSTANCE))
+		return blkfd_ioctl_new_instance(control, uarg, usize);
+	if (blkfd_ioctl_is(cmd, BLKFD_GET_INSTANCE))
+		return blkfd_ioctl_get_instance(control, uarg, usize);
+	if (blkfd_ioctl_is(cmd, BLKFD_REVOKE))
+		return blkfd_ioctl_revoke(control, uarg, usize);
 	return -ENOTTY;
 }
 

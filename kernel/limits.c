@@ -15,7 +15,6 @@
 #include <linux/sysctl.h>
 #include <linux/uidgid.h>
 #include <linux/user_namespace.h>
-#include <linux/workqueue.h>
 
 #include "blkfd.h"
 
@@ -35,6 +34,7 @@ struct blkfd_account {
 	unsigned int devices;
 };
 
+/* Lock order: this, blkfd_control_lock. */
 static DEFINE_SPINLOCK(blkfd_limits_lock);
 static DEFINE_HASHTABLE(blkfd_limits_accounts, 6);	/* blkfd_limits_lock */
 static unsigned int blkfd_limits_devices;		/* blkfd_limits_lock */
@@ -57,7 +57,7 @@ static unsigned int blkfd_limits_most = MINORMASK + 1;
 	.extra2		= &blkfd_limits_most,			\
 }
 
-static const struct ctl_table blkfd_limits_table[] = {
+static struct ctl_table blkfd_limits_table[] = {
 	BLKFD_LIMITS_ENTRY(max_devices),
 	BLKFD_LIMITS_ENTRY(reserved),
 	BLKFD_LIMITS_ENTRY(max_user_devices),
@@ -158,7 +158,20 @@ static struct blkfd_account *blkfd_limits_link(struct blkfd_account **first)
 	return NULL;
 }
 
-static struct blkfd_account *blkfd_limits_try_charge(const struct cred *cred)
+/**
+ * blkfd_limits_charge - charge a device that is to be made
+ * @cred: Of its creator; to be held until it is uncharged.
+ * @control: Of the control file that it is made by.
+ * @bytes: Its size.
+ *
+ * All of it, or nothing, and at once: what is refused takes nothing from others.
+ *
+ * Returns: for blkfd_limits_uncharge(), or an ERR_PTR: -EDQUOT, -ENOSPC, -ESTALE,
+ * -ENOMEM.
+ */
+struct blkfd_account *blkfd_limits_charge(const struct cred *cred,
+					  struct blkfd_control *control,
+					  u64 bytes)
 {
 	struct blkfd_account *first, *pos, *rest;
 	int ret;
@@ -168,6 +181,8 @@ static struct blkfd_account *blkfd_limits_try_charge(const struct cred *cred)
 		return ERR_PTR(-ENOMEM);
 	spin_lock(&blkfd_limits_lock);
 	ret = blkfd_limits_check(first);
+	if (!ret)
+		ret = blkfd_control_charge(control, bytes);
 	if (ret) {
 		rest = first;
 		first = ERR_PTR(ret);
@@ -183,32 +198,18 @@ static struct blkfd_account *blkfd_limits_try_charge(const struct cred *cred)
 }
 
 /**
- * blkfd_limits_charge - charge a device that is to be made
- * @cred: Of its creator; to be held until it is uncharged.
- *
- * Waits for husks before it refuses: who has closed a device can have another.
- *
- * Returns: for blkfd_limits_uncharge(), or an ERR_PTR: -EDQUOT, -ENOSPC, -ENOMEM.
- */
-struct blkfd_account *blkfd_limits_charge(const struct cred *cred)
-{
-	struct blkfd_account *account = blkfd_limits_try_charge(cred);
-
-	if (account != ERR_PTR(-EDQUOT) && account != ERR_PTR(-ENOSPC))
-		return account;
-	flush_workqueue(blkfd_disk_queue);
-	return blkfd_limits_try_charge(cred);
-}
-
-/**
  * blkfd_limits_uncharge - the end of blkfd_limits_charge()
  * @account: What that returned.
+ * @control: As it was given.
+ * @bytes: The device's size as of its last change.
  */
-void blkfd_limits_uncharge(struct blkfd_account *account)
+void blkfd_limits_uncharge(struct blkfd_account *account,
+			   struct blkfd_control *control, u64 bytes)
 {
 	struct blkfd_account *parent;
 
 	spin_lock(&blkfd_limits_lock);
+	blkfd_control_uncharge(control, bytes);
 	blkfd_limits_devices--;
 	for (; account; account = parent) {
 		parent = account->parent;
@@ -258,8 +259,10 @@ int blkfd_limits_next_user(struct blkfd_user *user)
 	*user = (struct blkfd_user) { .uid = U32_MAX };
 	spin_lock(&blkfd_limits_lock);
 	hash_for_each(blkfd_limits_accounts, bucket, account, node) {
+		if (account->ns != ns)
+			continue;
 		uid = from_kuid_munged(ns, account->uid);
-		if (account->ns != ns || uid < least || uid > user->uid)
+		if (uid < least || uid > user->uid)
 			continue;
 		if (uid < user->uid)
 			*user = (struct blkfd_user) { .uid = uid };

@@ -7,17 +7,10 @@
 
 #include "blkfd.h"
 
-static const struct file_operations blkfd_fops = {
-	.owner		= THIS_MODULE,
-	.unlocked_ioctl	= blkfd_ioctl_control,
-	.compat_ioctl	= compat_ptr_ioctl,
-	.llseek		= noop_llseek,
-};
-
 static struct miscdevice blkfd_misc = {
 	.minor	= MISC_DYNAMIC_MINOR,
 	.name	= "blkfd",
-	.fops	= &blkfd_fops,
+	.fops	= &blkfd_control_main_fops,
 	.mode	= 0600,
 };
 
@@ -34,11 +27,16 @@ static int __init blkfd_init(void)
 	ret = blkfd_limits_init();
 	if (ret)
 		goto out_disk_exit;
-	ret = misc_register(&blkfd_misc);
+	ret = blkfd_controlfs_init();
 	if (ret)
 		goto out_limits_exit;
+	ret = misc_register(&blkfd_misc);
+	if (ret)
+		goto out_controlfs_exit;
 	return 0;
 
+out_controlfs_exit:
+	blkfd_controlfs_exit();
 out_limits_exit:
 	blkfd_limits_exit();
 out_disk_exit:
@@ -51,6 +49,7 @@ out_io_exit:
 static void __exit blkfd_exit(void)
 {
 	misc_deregister(&blkfd_misc);
+	blkfd_controlfs_exit();
 	blkfd_limits_exit();
 	blkfd_disk_exit();
 	blkfd_io_exit();

@@ -26,10 +26,11 @@ int blkfd_control(void)
 }
 
 BLKFD_PUBLIC
-int blkfd_create(int backing_fd, const struct blkfd_create_opts *opts)
+int blkfd_create_by(int control_fd, int backing_fd,
+		    const struct blkfd_create_opts *opts)
 {
 	struct blkfd_create create = { .fd = backing_fd };
-	int control, ret;
+	int fd;
 
 	if (opts) {
 		create.flags = opts->flags;
@@ -37,14 +38,20 @@ int blkfd_create(int backing_fd, const struct blkfd_create_opts *opts)
 		create.length = opts->length;
 		create.block_size = opts->block_size;
 	}
-	control = blkfd_control();
+	fd = ioctl(control_fd, BLKFD_CREATE, &create);
+	return fd < 0 ? -errno : fd;
+}
+
+BLKFD_PUBLIC
+int blkfd_create(int backing_fd, const struct blkfd_create_opts *opts)
+{
+	int control = blkfd_control(), fd;
+
 	if (control < 0)
 		return control;
-	ret = ioctl(control, BLKFD_CREATE, &create);
-	if (ret < 0)
-		ret = -errno;
+	fd = blkfd_create_by(control, backing_fd, opts);
 	close(control);
-	return ret;
+	return fd;
 }
 
 BLKFD_PUBLIC
@@ -71,6 +78,28 @@ BLKFD_PUBLIC
 int blkfd_get_user(int control_fd, struct blkfd_user *user)
 {
 	return ioctl(control_fd, BLKFD_GET_USER, user) < 0 ? -errno : 0;
+}
+
+BLKFD_PUBLIC
+int blkfd_new_instance(int control_fd, const struct blkfd_instance *bounds)
+{
+	int fd = ioctl(control_fd, BLKFD_NEW_INSTANCE, bounds);
+
+	return fd < 0 ? -errno : fd;
+}
+
+BLKFD_PUBLIC
+int blkfd_get_instance(int control_fd, struct blkfd_instance *instance)
+{
+	return ioctl(control_fd, BLKFD_GET_INSTANCE, instance) < 0 ? -errno : 0;
+}
+
+BLKFD_PUBLIC
+int blkfd_revoke(int control_fd, int instance_fd)
+{
+	struct blkfd_revoke revoke = { .fd = instance_fd };
+
+	return ioctl(control_fd, BLKFD_REVOKE, &revoke) < 0 ? -errno : 0;
 }
 
 BLKFD_PUBLIC

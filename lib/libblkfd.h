@@ -46,6 +46,13 @@ struct blkfd_create_opts {
  */
 int blkfd_create(int backing_fd, const struct blkfd_create_opts *opts);
 
+/*
+ * The same, by an open control file: that of blkfd_control(), or an instance.
+ * -ENOTTY: control_fd is none.
+ */
+int blkfd_create_by(int control_fd, int backing_fd,
+		    const struct blkfd_create_opts *opts);
+
 /* What the kernel knows of the device. -ENOTTY: fd is not a blkfd device. */
 int blkfd_get_info(int fd, struct blkfd_info *info);
 
@@ -63,6 +70,18 @@ int blkfd_get_limits(int control_fd, struct blkfd_limits *limits);
 
 /* The first user from user->uid on that has devices. As BLKFD_GET_USER. */
 int blkfd_get_user(int control_fd, struct blkfd_user *user);
+
+/*
+ * An instance: a share of what control_fd may do. As BLKFD_NEW_INSTANCE. Returns its
+ * descriptor.
+ */
+int blkfd_new_instance(int control_fd, const struct blkfd_instance *bounds);
+
+/* Bounds and counts of an instance, or of /dev/blkfd. As BLKFD_GET_INSTANCE. */
+int blkfd_get_instance(int control_fd, struct blkfd_instance *instance);
+
+/* Nothing is made by instance_fd any more. As BLKFD_REVOKE. */
+int blkfd_revoke(int control_fd, int instance_fd);
 
 /*
  * Writes "/proc/self/fd/N", the path by which this process can open fd again.

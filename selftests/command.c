@@ -593,8 +593,81 @@ TEST_F(command, limits_keeps_what_is_not_for_all)
 		      "blkfd limits --json | jq 'has(\"users\")'");
 	EXPECT_RUN(1, "/dev/blkfd: Permission denied",
 		   "setpriv --reuid 61000 --clear-groups blkfd limits");
-	EXPECT_EQ(2, RUN("blkfd limits more"));
+	EXPECT_EQ(2, RUN("blkfd limits more than one"));
+	EXPECT_RUN(1, "Inappropriate ioctl", "blkfd limits /dev/null");
 	EXPECT_EQ(2, RUN("blkfd limits --frob"));
+}
+
+/* instance and revoke */
+
+TEST_F(command, instance_bounds_what_a_command_can_do)
+{
+	EXPECT_OUTPUT("1\n1\n0\n", MAKE_FILE
+		      "blkfd instance --max-devices 1 -- sh -c '\n"
+		      "blkfd exec $f -- sh -c \"blkfd exec $f -- true; echo \\$?\"\n"
+		      "blkfd exec --size 2M big -- blkfd limits --json |\n"
+		      "jq .instance.devices' 2>err;\n"
+		      "blkfd exec $f -- blkfd exec $f -- true; echo $?");
+	EXPECT_RUN(1, "as there may be for you",
+		   "blkfd instance --max-bytes 1M -- blkfd exec big -- true");
+	EXPECT_RUN(1, "allows for no such device", MAKE_FILE
+		   "blkfd instance --read-only -- blkfd exec $f -- true");
+	EXPECT_EQ(0, RUN(MAKE_FILE "blkfd instance --read-only -- \\\n"
+			 "blkfd exec --read-only $f -- true"));
+	EXPECT_EQ(127, RUN("blkfd instance -- no-such-command"));
+}
+
+TEST_F(command, instance_shows_its_bounds)
+{
+	EXPECT_OUTPUT("{\"flags\":[\"rdonly\"],\"denied_flags\":[\"direct\","
+		      "\"nodiscard\"],\"block_sizes\":[512,4096],"
+		      "\"max_devices\":3,\"max_bytes\":1048576,\"bytes\":0,"
+		      "\"devices\":0}\n",
+		      "blkfd instance --read-only --deny direct,no-discard \\\n"
+		      "--block-sizes 512,4K --max-devices 3 --max-bytes 1M -- \\\n"
+		      "blkfd limits --json | jq -c .instance");
+	EXPECT_OUTPUT("here: 0 of 3, block sizes 512, rdonly, denied: direct\n",
+		      "blkfd instance --read-only --deny direct --max-devices 3 \\\n"
+		      "--block-sizes 512 -- blkfd limits | grep here");
+	EXPECT_OUTPUT("0\n", "blkfd limits | grep -c here || true");
+}
+
+TEST_F(command, instance_has_a_path_until_it_is_unmounted)
+{
+	EXPECT_OUTPUT("640 61000 0\nrevoked\n1\n", MAKE_FILE
+		      "blkfd instance --max-devices 1 --owner 61000:0 \\\n"
+		      "--mode 640 control; stat -c '%a %u %g' control;\n"
+		      "blkfd revoke control;\n"
+		      "blkfd limits --json control | jq -r '.instance.flags[]';\n"
+		      "mount --bind control /dev/blkfd; blkfd exec $f -- true 2>err;\n"
+		      "echo $?; umount /dev/blkfd; umount control");
+	EXPECT_RUN(0, "was revoked", "cat err");
+}
+
+TEST_F(command, instance_within_another_is_no_wider)
+{
+	EXPECT_RUN(1, "smaller share", "blkfd instance --max-devices 2 -- \\\n"
+		   "blkfd instance --max-devices 3 -- true");
+	EXPECT_EQ(0, RUN("blkfd instance --max-devices 2 -- \\\n"
+			 "blkfd instance --max-devices 2 -- true"));
+}
+
+TEST_F(command, instance_refuses_what_it_does_not_know)
+{
+	EXPECT_EQ(2, RUN("blkfd instance"));
+	EXPECT_EQ(2, RUN("blkfd instance --"));
+	EXPECT_EQ(2, RUN("blkfd instance one two"));
+	EXPECT_EQ(2, RUN("blkfd instance path -- true"));
+	EXPECT_EQ(2, RUN("blkfd instance --max-devices many path"));
+	EXPECT_EQ(2, RUN("blkfd instance --block-sizes 1000 path"));
+	EXPECT_EQ(2, RUN("blkfd instance --block-sizes , path"));
+	EXPECT_EQ(2, RUN("blkfd instance --deny everything path"));
+	EXPECT_EQ(2, RUN("blkfd instance --owner root path"));
+	EXPECT_EQ(2, RUN("blkfd instance --mode 4755 path"));
+	EXPECT_EQ(1, RUN("[ -e path ]"));
+	EXPECT_RUN(1, "Not a directory", "touch file; blkfd instance file/path");
+	EXPECT_RUN(1, "not an instance", "blkfd revoke /dev/null");
+	EXPECT_EQ(2, RUN("blkfd revoke"));
 }
 
 /* The command itself */

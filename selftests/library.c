@@ -332,6 +332,42 @@ TEST_F(library, limits_of_anything_else_are_enotty)
 	EXPECT_EQ(-EBADF, blkfd_get_user(-1, &user));
 }
 
+TEST_F(library, instance_is_a_share)
+{
+	struct blkfd_instance bounds = { .max_devices = 1 }, found;
+	struct blkfd_create_opts opts = { .block_size = 4096 };
+	int control = blkfd_control(), instance, fd;
+	struct blkfd_info info;
+
+	instance = blkfd_new_instance(control, &bounds);
+	ASSERT_LE(0, instance);
+	EXPECT_EQ(FD_CLOEXEC, fcntl(instance, F_GETFD));
+	fd = blkfd_create_by(instance, self->file, &opts);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, blkfd_get_info(fd, &info));
+	EXPECT_EQ(4096, info.block_size);
+	EXPECT_EQ(-EDQUOT, blkfd_create_by(instance, self->file, NULL));
+	ASSERT_EQ(0, blkfd_get_instance(instance, &found));
+	EXPECT_EQ(1, found.devices);
+	EXPECT_EQ(SIZE, found.bytes);
+	bounds.max_devices = 2;
+	EXPECT_EQ(-EPERM, blkfd_new_instance(instance, &bounds));
+	EXPECT_EQ(-EPERM, blkfd_revoke(instance, instance));
+	EXPECT_EQ(0, blkfd_revoke(control, instance));
+	EXPECT_EQ(-ESTALE, blkfd_create_by(instance, self->file, NULL));
+}
+
+TEST_F(library, instance_of_anything_else_is_enotty)
+{
+	struct blkfd_instance bounds = { };
+
+	EXPECT_EQ(-ENOTTY, blkfd_new_instance(self->fd, &bounds));
+	EXPECT_EQ(-ENOTTY, blkfd_get_instance(self->file, &bounds));
+	EXPECT_EQ(-ENOTTY, blkfd_revoke(self->dir, self->fd));
+	EXPECT_EQ(-ENOTTY, blkfd_create_by(self->file, self->file, NULL));
+	EXPECT_EQ(-EBADF, blkfd_create_by(-1, self->file, NULL));
+}
+
 TEST_F(library, path_opens_the_device)
 {
 	char path[BLKFD_PATH_MAX], wanted[64];

@@ -382,6 +382,59 @@ static bool stop(FIXTURE_DATA(limits) *self)
 	return true;
 }
 
+/* A namespace whose owner is USER, in which OTHER_USER makes devices. */
+static void create_as_other(FIXTURE_DATA(limits) *self, int wait)
+{
+	int fds[MANY];
+	char byte;
+
+	prctl(PR_SET_DUMPABLE, 1);
+	if (become(USER) || unshare(CLONE_NEWUSER))
+		_exit(1);
+	/* Until root has said who is who here. */
+	prctl(PR_SET_DUMPABLE, 1);
+	kill(getpid(), SIGSTOP);
+	if (read(wait, &byte, 1) != 1 || setresuid(1, 1, 1))
+		_exit(2);
+	self->report->made = create_all(self->control, self->backing, fds,
+					&self->report->error);
+	kill(getpid(), SIGSTOP);
+	_exit(0);
+}
+
+TEST_F(limits, of_others_in_a_namespace_are_its_owners)
+{
+	int pair[2], status;
+	char path[64];
+	pid_t pid;
+
+	ASSERT_EQ(0, set("max_user_devices", 3));
+	ASSERT_EQ(0, pipe2(pair, O_CLOEXEC));
+	pid = fork();
+	if (!pid)
+		create_as_other(self, pair[0]);
+	ASSERT_EQ(pid, waitpid(pid, &status, WUNTRACED));
+	ASSERT_TRUE(WIFSTOPPED(status));
+	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
+	ASSERT_EQ(0, test_write_text(path, "0 61000 1\n1 61001 1\n"));
+	kill(pid, SIGCONT);
+	ASSERT_EQ(1, write(pair[1], "", 1));
+	ASSERT_EQ(pid, waitpid(pid, &status, WUNTRACED));
+	ASSERT_TRUE(WIFSTOPPED(status));
+	EXPECT_EQ(3, self->report->made);
+	EXPECT_EQ(-EDQUOT, self->report->error);
+	EXPECT_EQ(3, devices_of(self->control, USER));
+	EXPECT_EQ(0, devices_of(self->control, OTHER_USER));
+	ASSERT_EQ(0, seteuid(USER));
+	EXPECT_EQ(-EDQUOT, create(self->control, self->backing));
+	ASSERT_EQ(0, seteuid(0));
+	ASSERT_EQ(0, seteuid(OTHER_USER));
+	EXPECT_LE(0, create(self->control, self->backing));
+	ASSERT_EQ(0, seteuid(0));
+	kill(pid, SIGKILL);
+	EXPECT_EQ(128 + SIGKILL, test_reap(pid));
+}
+
 /* While the namespaces are there, and after their user was killed. */
 TEST_F(limits, count_for_the_owner)
 {

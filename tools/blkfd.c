@@ -36,10 +36,27 @@ static const struct command {
 		"\n"
 		"      --json            print JSON\n", false,
 	}, {
-		"limits", limits_main, "[--json]",
-		"Print how many devices there may be and are, and for root who has them.\n"
+		"limits", limits_main, "[--json] [PATH]",
+		"Print how many devices there may be and are, and for root who has them; and the\n"
+		"bounds of the instance at PATH (/dev/blkfd).\n"
 		"\n"
 		"      --json            print JSON\n", false,
+	}, {
+		"instance", instance_main,
+		"[OPTION...] PATH | [OPTION...] -- COMMAND [ARG...]",
+		"Make a control file that may do less than /dev/blkfd, at PATH, or run COMMAND\n"
+		"with it at /dev/blkfd.\n"
+		"\n"
+		"      --max-devices N   so many devices at a time\n"
+		"      --max-bytes BYTES  so many bytes in all of them\n"
+		"      --block-sizes BYTES,...  these logical block sizes\n"
+		"      --deny WORD,...   none that are direct, or no-discard\n"
+		"      --read-only       read-only ones\n"
+		"      --owner UID[:GID]  of the file (0:0)\n"
+		"      --mode MODE       its permissions (600)\n", false,
+	}, {
+		"revoke", revoke_main, "PATH...",
+		"Have nothing be made by the instances at each PATH any more.\n", false,
 	},
 };
 

@@ -5,12 +5,16 @@
 
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
+#define EXIT_CANNOT_RUN 126
+#define EXIT_NOT_FOUND 127
 
 int exec_main(int argc, char **argv);
 int mount_main(int argc, char **argv);
 int list_main(int argc, char **argv);
 int info_main(int argc, char **argv);
 int limits_main(int argc, char **argv);
+int instance_main(int argc, char **argv);
+int revoke_main(int argc, char **argv);
 
 /* Says where help is to be had; EXIT_USAGE. */
 int usage_error(const char *command);

@@ -26,6 +26,21 @@ void complain_missing(void)
 		 "modprobe blkfd", "'make help' in its sources says how to get it");
 }
 
+int open_control(const char *path)
+{
+	int control = open(path, O_RDWR | O_CLOEXEC);
+
+	if (control >= 0)
+		return control;
+	control = -errno;
+	if (!strcmp(path, CONTROL_PATH) &&
+	    (errno == ENOENT || errno == ENXIO || errno == ENODEV))
+		complain_missing();
+	else
+		complain("%s: %s", path, strerror(errno));
+	return control;
+}
+
 int open_standard_fds(void)
 {
 	int fd;

@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <libblkfd.h>
 
+#define CONTROL_PATH "/dev/blkfd"
+
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /**
@@ -51,6 +53,9 @@ void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* That the module is not loaded, and how to get it. */
 void complain_missing(void);
 
+/* /dev/blkfd, or another control file, open. */
+int open_control(const char *path);
+
 /* Descriptors 0 to 2 open, whatever the caller closed. */
 int open_standard_fds(void);
 
@@ -58,6 +63,13 @@ int open_standard_fds(void);
 int finish_stdout(void);
 
 /* options.c */
+
+/* A number of bytes, at most max; name is for messages. */
+int parse_bytes(const char *name, const char *text, uint64_t max,
+		uint64_t *bytes);
+
+/* Which argument is "--"; argc: none. */
+int find_separator(int argc, char **argv);
 
 /* Takes the option of this name, as listed above; value NULL: it has none. */
 int device_option_set(struct device_options *options, const char *name,

@@ -192,8 +192,20 @@ static void explain_refusal(const char *path, int fd, int error,
 	case ELOOP:
 		complain("%s: on a device on a file, too deep", path);
 		break;
+	case EPERM:
+		complain("%s: /dev/blkfd allows for no such device here: see 'blkfd limits'",
+			 path);
+		break;
+	case EDQUOT:
+		complain("%s: as many devices, or bytes, as there may be for you: see %s",
+			 path, "'blkfd limits'");
+		break;
 	case ENOSPC:
-		complain("%s: no free device number", path);
+		complain("%s: as many devices as there may be: see 'blkfd limits'",
+			 path);
+		break;
+	case ESTALE:
+		complain("%s: /dev/blkfd was revoked", path);
 		break;
 	default:
 		complain("%s: %s", path, strerror(error));

@@ -16,8 +16,6 @@
 #include "common.h"
 
 #define DEVICE_FD 3
-#define EXIT_CANNOT_RUN 126
-#define EXIT_NOT_FOUND 127
 
 /* The path by which others reach our descriptor; "self" is us in this /proc. */
 static char *holder_path(int fd)
@@ -166,17 +164,6 @@ static int exec_file(const char *file, const struct device_options *options,
 		return EXIT_FAILED;
 	}
 	return run(fd, argv);
-}
-
-static int find_separator(int argc, char **argv)
-{
-	int i;
-
-	for (i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "--"))
-			break;
-	}
-	return i;
 }
 
 int exec_main(int argc, char **argv)

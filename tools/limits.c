@@ -9,6 +9,10 @@
 #include "blkfd.h"
 #include "common.h"
 
+/* What /dev/blkfd itself is bounded by. */
+#define MOST_DEVICES	1048576
+#define ALL_BLOCK_SIZES	(2 * 65536 - 512)
+
 static const struct option limits_options[] = {
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
@@ -53,15 +57,102 @@ static int read_users(int control, struct users *users)
 	return ret == -EPERM || ret == -ENOENT ? 0 : ret;
 }
 
-static void print_text(const struct blkfd_limits *limits,
-		       const struct users *users)
+/**
+ * struct shares - what is printed
+ * @limits: Those of all, and of the caller.
+ * @instance: Bounds of the control file.
+ * @users: Who has devices.
+ */
+struct shares {
+	struct blkfd_limits limits;
+	struct blkfd_instance instance;
+	struct users users;
+};
+
+/* A bit and its word; a bit of 0 ends a table. */
+struct flag_word {
+	uint32_t flag;
+	const char *word;
+};
+
+static const struct flag_word instance_words[] = {
+	{ BLKFD_INSTANCE_RDONLY, "rdonly" },
+	{ BLKFD_INSTANCE_REVOKED, "revoked" },
+	{ }
+};
+
+static const struct flag_word create_words[] = {
+	{ BLKFD_F_RDONLY, "rdonly" },
+	{ BLKFD_F_DIRECT, "direct" },
+	{ BLKFD_F_NODISCARD, "nodiscard" },
+	{ }
+};
+
+static void print_words(const struct flag_word *words, uint32_t flags,
+			const char *quote)
 {
+	bool first = true;
+
+	for (; words->flag; words++) {
+		if (!(flags & words->flag))
+			continue;
+		printf("%s%s%s%s", first ? "" : ", ", quote, words->word,
+		       quote);
+		first = false;
+	}
+}
+
+static void print_block_sizes(uint32_t sizes)
+{
+	bool first = true;
+	uint32_t size;
+
+	for (size = 512; size <= 65536; size *= 2) {
+		if (!(sizes & size))
+			continue;
+		printf("%s%u", first ? "" : ", ", size);
+		first = false;
+	}
+}
+
+static void print_instance(const struct blkfd_instance *instance)
+{
+	printf("here: %u of %u", instance->devices, instance->max_devices);
+	if (instance->max_bytes != UINT64_MAX)
+		printf(", %llu of %llu bytes",
+		       (unsigned long long)instance->bytes,
+		       (unsigned long long)instance->max_bytes);
+	printf(", block sizes ");
+	print_block_sizes(instance->block_sizes);
+	if (instance->flags)
+		printf(", ");
+	print_words(instance_words, instance->flags, "");
+	if (instance->denied_flags)
+		printf(", denied: ");
+	print_words(create_words, instance->denied_flags, "");
+	putchar('\n');
+}
+
+static bool is_bounded(const struct blkfd_instance *instance)
+{
+	return instance->flags || instance->denied_flags ||
+	       instance->block_sizes != ALL_BLOCK_SIZES ||
+	       instance->max_devices != MOST_DEVICES ||
+	       instance->max_bytes != UINT64_MAX;
+}
+
+static void print_text(const struct shares *shares)
+{
+	const struct blkfd_limits *limits = &shares->limits;
+	const struct users *users = &shares->users;
 	size_t i;
 
 	printf("devices: %u of %u, %u of these for the initial user namespace\n",
 	       limits->devices, limits->max_devices, limits->reserved);
 	printf("yours: %u of %u\n", limits->user_devices,
 	       limits->max_user_devices);
+	if (is_bounded(&shares->instance))
+		print_instance(&shares->instance);
 	if (users->count)
 		printf("%10s %10s\n", "UID", "DEVICES");
 	for (i = 0; i < users->count; i++)
@@ -69,15 +160,31 @@ static void print_text(const struct blkfd_limits *limits,
 		       users->users[i].devices);
 }
 
-static void print_limits_json(const struct blkfd_limits *limits,
-			      const struct users *users)
+static void print_instance_json(const struct blkfd_instance *instance)
 {
+	printf(", \"instance\": {\"flags\": [");
+	print_words(instance_words, instance->flags, "\"");
+	printf("], \"denied_flags\": [");
+	print_words(create_words, instance->denied_flags, "\"");
+	printf("], \"block_sizes\": [");
+	print_block_sizes(instance->block_sizes);
+	printf("], \"max_devices\": %u, \"max_bytes\": %llu, \"bytes\": %llu, "
+	       "\"devices\": %u}", instance->max_devices,
+	       (unsigned long long)instance->max_bytes,
+	       (unsigned long long)instance->bytes, instance->devices);
+}
+
+static void print_shares_json(const struct shares *shares)
+{
+	const struct blkfd_limits *limits = &shares->limits;
+	const struct users *users = &shares->users;
 	size_t i;
 
 	printf("{\"max_devices\": %u, \"reserved\": %u, \"max_user_devices\": %u, "
 	       "\"devices\": %u, \"user_devices\": %u", limits->max_devices,
 	       limits->reserved, limits->max_user_devices, limits->devices,
 	       limits->user_devices);
+	print_instance_json(&shares->instance);
 	if (users->known)
 		printf(", \"users\": [");
 	for (i = 0; i < users->count; i++)
@@ -86,31 +193,32 @@ static void print_limits_json(const struct blkfd_limits *limits,
 	printf("%s}\n", users->known ? "]" : "");
 }
 
-static int show(bool json)
+static int read_shares(int control, struct shares *shares)
 {
-	struct users users = { };
-	struct blkfd_limits limits;
-	int control = blkfd_control(), ret;
+	int ret = blkfd_get_limits(control, &shares->limits);
 
-	if (control == -ENOENT) {
-		complain_missing();
-		return EXIT_FAILED;
-	}
-	if (control < 0) {
-		complain("/dev/blkfd: %s", strerror(-control));
-		return EXIT_FAILED;
-	}
-	ret = blkfd_get_limits(control, &limits);
 	if (!ret)
-		ret = read_users(control, &users);
+		ret = blkfd_get_instance(control, &shares->instance);
+	return ret ? ret : read_users(control, &shares->users);
+}
+
+/* Of the control file at path. */
+static int show(const char *path, bool json)
+{
+	struct shares shares = { };
+	int control = open_control(path), ret;
+
+	if (control < 0)
+		return EXIT_FAILED;
+	ret = read_shares(control, &shares);
 	close(control);
 	if (ret < 0)
-		complain("limits: %s", strerror(-ret));
+		complain("%s: %s", path, strerror(-ret));
 	else if (json)
-		print_limits_json(&limits, &users);
+		print_shares_json(&shares);
 	else
-		print_text(&limits, &users);
-	free(users.users);
+		print_text(&shares);
+	free(shares.users.users);
 	return ret < 0 ? EXIT_FAILED : finish_stdout();
 }
 
@@ -126,9 +234,9 @@ int limits_main(int argc, char **argv)
 			return usage_error("limits");
 		json = true;
 	}
-	if (optind < argc) {
-		complain("limits: '%s': no argument is taken", argv[optind]);
+	if (argc - optind > 1) {
+		complain("limits: '%s': one PATH is enough", argv[optind + 1]);
 		return usage_error("limits");
 	}
-	return show(json);
+	return show(optind < argc ? argv[optind] : CONTROL_PATH, json);
 }

@@ -52,8 +52,8 @@ static uint64_t suffix_value(const char *suffix)
 	return value;
 }
 
-static int parse_bytes(const char *name, const char *text, uint64_t max,
-		       uint64_t *bytes)
+int parse_bytes(const char *name, const char *text, uint64_t max,
+		uint64_t *bytes)
 {
 	unsigned long long number;
 	uint64_t unit;
@@ -72,6 +72,17 @@ static int parse_bytes(const char *name, const char *text, uint64_t max,
 	}
 	*bytes = number * unit;
 	return 0;
+}
+
+int find_separator(int argc, char **argv)
+{
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--"))
+			break;
+	}
+	return i;
 }
 
 static int set_flag(struct device_options *options, const char *name)

@@ -2,9 +2,9 @@
 /*
  * blkfd: a block device from a file descriptor.
  *
- * BLKFD_CREATE, BLKFD_GET_LIMITS and BLKFD_GET_USER are ioctls of /dev/blkfd, the
- * others of the descriptors that BLKFD_CREATE returns (and of any other open file
- * of the same block device).
+ * BLKFD_GET_INFO and BLKFD_RESIZE are ioctls of the descriptors that BLKFD_CREATE
+ * returns (and of any other open file of the same block device), the others of
+ * control files: /dev/blkfd, and the instances that BLKFD_NEW_INSTANCE makes.
  */
 #ifndef _UAPI_LINUX_BLKFD_H
 #define _UAPI_LINUX_BLKFD_H
@@ -81,8 +81,12 @@
  * - ERANGE: the window does not lie inside the file.
  * - ENODATA: the window is empty.
  * - ELOOP: devices are nested too deep.
+ * - EPERM: an instance does not allow for these flags, this block size, or a
+ *   device that can be written to (see struct blkfd_instance).
  * - EDQUOT: the caller, or the owner of a user namespace around it, has as many
- *   devices as a user may have (see struct blkfd_limits).
+ *   devices as a user may have (see struct blkfd_limits); or the device is more
+ *   than is left of an instance's share.
+ * - ESTALE: the instance was revoked.
  * - ENOSPC: there are as many devices as there may be, or, outside of the
  *   initial user namespace, as many but for those that are reserved for it; or
  *   no minor number is free.
@@ -186,6 +190,7 @@ struct blkfd_info {
  *   of the block size.
  * - ERANGE: the window would not lie inside the file.
  * - ENODATA: the window would be empty.
+ * - EDQUOT: it would be larger than what is left of an instance's share.
  * - EIO, ENOSPC: writing back what is dirty failed; the size is as before.
  */
 struct blkfd_resize {
@@ -241,11 +246,88 @@ struct blkfd_user {
 
 #define BLKFD_USER_SIZE_VER0	8
 
+/* Only devices that are read-only. */
+#define BLKFD_INSTANCE_RDONLY	0x00000001
+/* Output only: nothing can be made by it any more. */
+#define BLKFD_INSTANCE_REVOKED	0x00000002
+
+/**
+ * struct blkfd_instance - argument of BLKFD_NEW_INSTANCE, result of
+ *	BLKFD_GET_INSTANCE
+ * @flags: BLKFD_INSTANCE_RDONLY or none. What holds around it holds in it.
+ * @denied_flags: BLKFD_F_* that BLKFD_CREATE refuses here, those that are refused
+ *	around it among them.
+ * @block_sizes: Logical block sizes that devices may have, in bytes, or'ed
+ *	together. 0: as around it.
+ * @max_devices: How many devices there may be. 0: as around it.
+ * @max_bytes: How many bytes they may have together. 0: as around it.
+ * @bytes: Output, 0 in input: how many they have.
+ * @devices: Output, 0 in input: how many there are.
+ * @zero: Always zero.
+ *
+ * BLKFD_NEW_INSTANCE makes an instance, a control file that may do less than the
+ * one that it is called on: a share, to be handed to a container, say. It returns
+ * its descriptor, close-on-exec. A device counts for the instance that it was made
+ * by and for all around it, until its memory is freed (see struct blkfd_limits, which
+ * binds as well). When the last descriptor, and mount, of an instance is gone nothing
+ * can be made by it any more; its devices, and instances made by it, live on. To end
+ * all that somebody else may have made of it, there is BLKFD_REVOKE.
+ *
+ * A mount of type blkfdctl, with the option instance=FD, gives an instance a path.
+ * Whoever can open that, if only for reading, can do all that the instance may; the
+ * options uid=, gid= and mode= say who.
+ *
+ * BLKFD_GET_INSTANCE says what is in force. That of /dev/blkfd has a @max_bytes of
+ * 2^64 - 1, which is no bound: where that is so, @bytes may have wrapped around.
+ *
+ * - EPERM: it would be wider than what is around it.
+ * - ELOOP: there are eight instances around it already.
+ * - ESTALE: it is called on an instance that was revoked.
+ * - EMFILE, ENFILE, ENOMEM: as for open(2).
+ */
+struct blkfd_instance {
+	__u32 flags;
+	__u32 denied_flags;
+	__u32 block_sizes;
+	__u32 max_devices;
+	__aligned_u64 max_bytes;
+	__aligned_u64 bytes;
+	__u32 devices;
+	__u32 zero;
+};
+
+#define BLKFD_INSTANCE_SIZE_VER0	40
+
+/**
+ * struct blkfd_revoke - argument of BLKFD_REVOKE
+ * @fd: A descriptor of an instance.
+ * @reserved: Must be zero.
+ *
+ * By that instance, and those within it, nothing can be made any more, but for what
+ * is being made while this is called. Their devices live on.
+ *
+ * - EBADF: @fd is not open, or open with O_PATH.
+ * - EINVAL: it is not an instance.
+ * - EPERM: it was not made by the control file that this is called on, nor by an
+ *   instance within that.
+ */
+struct blkfd_revoke {
+	__s32 fd;
+	__u32 reserved;
+};
+
+#define BLKFD_REVOKE_SIZE_VER0	8
+
 #define BLKFD_CREATE	_IOW(BLKFD_IOC_TYPE, 0, struct blkfd_create)
 #define BLKFD_GET_INFO	_IOR(BLKFD_IOC_TYPE, 1, struct blkfd_info)
 #define BLKFD_RESIZE	_IOW(BLKFD_IOC_TYPE, 2, struct blkfd_resize)
 #define BLKFD_GET_LIMITS \
 	_IOR(BLKFD_IOC_TYPE, 3, struct blkfd_limits)
 #define BLKFD_GET_USER	_IOWR(BLKFD_IOC_TYPE, 4, struct blkfd_user)
+#define BLKFD_NEW_INSTANCE \
+	_IOW(BLKFD_IOC_TYPE, 5, struct blkfd_instance)
+#define BLKFD_GET_INSTANCE \
+	_IOR(BLKFD_IOC_TYPE, 6, struct blkfd_instance)
+#define BLKFD_REVOKE	_IOW(BLKFD_IOC_TYPE, 7, struct blkfd_revoke)
 
 #endif /* _UAPI_LINUX_BLKFD_H */
