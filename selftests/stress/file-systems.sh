@@ -82,12 +82,12 @@ make_file()
 	written) dd if=/dev/zero of="$file" bs=1M count=$size conv=notrunc,fsync status=none ;;
 	fragmented)
 		fallocate -l ${size}M "$file"
-		"$here/fsload" fragment "$file" 65536
+		fsload fragment "$file" 65536
 		;;
 	*) fail "no layout $1" ;;
 	esac
 	blkfd exec --no-discard --block-size "$block" "$file" -- \
-		"$BASH" -c ". $here/file-systems.sh; make_fs $upper {}"
+		bash -c ". $here/file-systems.sh; make_fs $upper {}"
 	mount_device "$file" "$state/$1" --no-discard >/dev/null
 	make_extents "$state/$1/extents"
 	umount "$state/$1"

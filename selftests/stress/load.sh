@@ -49,7 +49,7 @@ load_fio()
 make_extents()
 {
 	dd if=/dev/zero of="$1" bs=256k count=$((48 / scale / scale)) conv=fsync status=none
-	"$here/fsload" fragment "$1" 8192
+	fsload fragment "$1" 8192
 }
 
 load_device()
@@ -59,8 +59,8 @@ load_device()
 	rm -rf "$dir/files" "$dir/fio"
 	mkdir "$dir/files"
 	load_fio "$dir" "$seconds" & jobs=($!)
-	"$here/fsload" scatter "$dir/extents" "$seconds" & jobs+=($!)
-	"$here/fsload" run "$dir/files" 2 "$seconds" "$seed" & jobs+=($!)
+	fsload scatter "$dir/extents" "$seconds" & jobs+=($!)
+	fsload run "$dir/files" 2 "$seconds" "$seed" & jobs+=($!)
 	for job in "${jobs[@]}"; do
 		wait "$job" || fail "${dir##*/}: the load failed"
 	done

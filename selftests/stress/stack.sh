@@ -6,6 +6,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/file-systems.sh"
 . "$here/load.sh"
+. "$here/programs.sh"
 
 disk=/dev/vda
 lowers="xfs ext4 btrfs tmpfs f2fs"
@@ -24,7 +25,6 @@ usage()
 {
 	cat <<-USAGE
 	stack.sh [-s SECONDS] [-m MIB] [-l "LAYOUT..."] PAIR...
-
 	A PAIR is UPPER-on-LOWER: files on LOWER, which is made on $disk, are devices
 	with UPPER on them. "all" is every one of
 	  $uppers on $lowers, and f2fs-on-f2fs.
@@ -99,7 +99,7 @@ check_device()
 	(cd "$dir" && md5sum --quiet -c "$dir.sums") || fail "${dir##*/}: other bytes"
 	umount "$dir"
 	blkfd exec --read-only --block-size "$block" "$file" -- \
-		"$BASH" -c ". $here/file-systems.sh; check_fs $upper {}" ||
+		bash -c ". $here/file-systems.sh; check_fs $upper {}" ||
 		fail "fsck.$upper of ${dir##*/} complains"
 }
 
@@ -170,7 +170,7 @@ watch_pair()
 	run_pair & local job=$!
 	while kill -0 "$job" 2>/dev/null; do
 		[ "$SECONDS" -lt "$end" ] || give_up "$grace"
-		sleep 1
+		sleep "$slowdown"
 	done
 	wait "$job" || exit 1
 	say "$pair: passed"
@@ -190,6 +190,7 @@ shift $((OPTIND - 1))
 [ "$*" != all ] || mapfile -t pairs < <(all_pairs)
 [ "$*" = all ] || pairs=("$@")
 
+run_from_memory "$0" -s "$seconds" -m "$limit" -l "$layouts" "${pairs[@]}"
 for pair in "${pairs[@]}"; do
 	upper=${pair%-on-*} lower=${pair#*-on-}
 	[[ " f2fs $uppers " = *" $upper "* && " $lowers " = *" $lower "* ]] ||
