@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What an ordinary user can do who may open /dev/blkfd, and what not; what many
+ * builders at once, and those in a cgroup, take from others.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "libblkfd.h"
+#include "testlib.h"
+
+#define HOME		TEST_DIR "/home"
+#define CGROUP		"/sys/fs/cgroup/blkfd-user"
+#define USER_ID		61000
+#define USER_TEXT	"61000"
+#define BUILDERS	"100"
+
+FIXTURE(user) {
+	char out[8192];
+};
+
+static int sh(char *out, size_t size, const char *line)
+{
+	return test_output(out, size, "bash", "-c", line);
+}
+
+static int sh_as_user(char *out, size_t size, const char *line)
+{
+	return test_output(out, size, "setpriv", "--reuid", USER_TEXT, "--regid",
+			   USER_TEXT, "--clear-groups", "bash", "-c", line);
+}
+
+#define EXPECT(status, text, how, line) \
+do { \
+	const char *run_line = line; \
+	EXPECT_EQ(status, how(self->out, sizeof(self->out), run_line)) \
+		TH_LOG("%s: %s", run_line, self->out); \
+	EXPECT_NE(NULL, strstr(self->out, text)) \
+		TH_LOG("%s: %s", run_line, self->out); \
+} while (0)
+
+/* As an administrator would do it who lets users in: /dev/blkfd with another mode. */
+static int let_users_in(void)
+{
+	struct blkfd_instance bounds = { };
+	int control = blkfd_control(), instance;
+	char options[64];
+
+	instance = blkfd_new_instance(control, &bounds);
+	snprintf(options, sizeof(options), "instance=%d,mode=666", instance);
+	return instance < 0 ||
+	       mount("none", "/dev/blkfd", "blkfdctl", 0, options) ? -1 : 0;
+}
+
+FIXTURE_SETUP(user)
+{
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, mkdir(HOME, 0755));
+	ASSERT_EQ(0, chown(HOME, USER_ID, USER_ID));
+	ASSERT_EQ(0, chdir(HOME));
+	ASSERT_EQ(0, let_users_in());
+}
+
+FIXTURE_TEARDOWN(user)
+{
+	EXPECT_EQ(true, test_wait_none());
+}
+
+TEST_F(user, makes_and_checks_ext4)
+{
+	EXPECT(0, "hello", sh_as_user, "set -e; mkdir tree; echo hello >tree/file\n"
+	       "blkfd exec --size 16M image -- mkfs.ext4 -q -d tree {}\n"
+	       "blkfd exec image -- e2fsck -fn {}\n"
+	       "blkfd exec image -- debugfs -R 'cat /file' {}");
+}
+
+TEST_F(user, makes_and_checks_xfs)
+{
+	/* mkfs.xfs sets the block size of a block device, and root alone may. */
+	EXPECT(0, "", sh_as_user, "set -e\n"
+	       "mkfs.xfs -q -d file,name=image,size=320m\n"
+	       "blkfd exec image -- xfs_repair -n {}\n");
+	EXPECT(1, "cannot set blocksize", sh_as_user,
+	       "blkfd exec --size 320M other -- mkfs.xfs -q {}");
+}
+
+TEST_F(user, partitions_and_copies)
+{
+	EXPECT(0, "size=        2048", sh_as_user, "set -e\n"
+	       "head -c 1M /dev/urandom >data\n"
+	       "blkfd exec --size 8M image -- sh -c \\\n"
+	       "'echo start=2048,size=2048 | sfdisk -q {}; sfdisk -d {}'\n"
+	       "blkfd exec --offset 1M --length 1M image -- dd if=data of={} status=none\n"
+	       "blkfd exec --offset 1M --length 1M image -- cmp data {}\n");
+}
+
+/* Mode and capabilities are as for any device of the user's own. */
+TEST_F(user, does_nothing_privileged)
+{
+	EXPECT(0, "", sh_as_user, "blkfd exec --size 16M image -- mkfs.ext4 -q {}");
+	EXPECT(1, "Operation not permitted", sh_as_user,
+	       "mkdir dir; blkfd mount image dir");
+	EXPECT(32, "", sh_as_user, "blkfd exec image -- mount -t ext4 {} dir");
+	EXPECT(1, "Permission denied", sh_as_user,
+	       "blkfd exec image -- blockdev --setro {}");
+	EXPECT(1, "Operation not permitted", sh_as_user, "mknod node b 240 0");
+	EXPECT(255, "Operation not permitted", sh_as_user,
+	       "blkfd exec image -- sh -c 'mkswap -q {}; swapon {}'");
+}
+
+TEST_F(user, sees_no_file_that_it_may_not)
+{
+	ASSERT_LE(0, test_file(TEST_DIR "/secret", TEST_MIB, 0));
+	ASSERT_EQ(0, chmod(TEST_DIR "/secret", 0600));
+	ASSERT_LE(0, test_file(TEST_DIR "/public", TEST_MIB, 0));
+	ASSERT_EQ(0, chmod(TEST_DIR "/public", 0644));
+	EXPECT(1, "Permission denied", sh_as_user,
+	       "blkfd exec " TEST_DIR "/secret -- true");
+	EXPECT(1, "Permission denied", sh_as_user,
+	       "blkfd exec " TEST_DIR "/public -- true");
+	EXPECT(2, "Read-only file system", sh_as_user,
+	       "blkfd exec --read-only " TEST_DIR "/public -- sh -c ': >>{}'");
+}
+
+TEST_F(user, keeps_its_device_from_others)
+{
+	EXPECT(0, "", sh_as_user, "truncate -s 1M image");
+	EXPECT(1, "Permission denied", sh,
+	       "exec 3< <(exec setpriv --reuid " USER_TEXT " --clear-groups \\\n"
+	       "blkfd exec image -- sh -c 'echo {}; read wait' </dev/zero)\n"
+	       "read -r path <&3; kill=${path#/proc/}; kill=${kill%%/*}\n"
+	       "setpriv --reuid 61001 --clear-groups dd if=$path of=/dev/null count=1\n"
+	       "status=$?; kill $kill; exit $status");
+}
+
+/* The rule as an administrator would put it in force, but for the group's name. */
+TEST_F(user, rule_lets_a_group_in)
+{
+	if (access("/run/udev/control", F_OK))
+		SKIP(return, "no udevd");
+	EXPECT(0, "660 disk", sh, "rules=/run/udev/rules.d/60-blkfd.rules; set -e\n"
+	       "umount /dev/blkfd; mkdir -p ${rules%/*}\n"
+	       "sed 's/GROUP=\"blkfd\"/GROUP=\"disk\"/' \\\n"
+	       "	/blkfd/tools/admin/60-blkfd.rules >$rules\n"
+	       "udevadm control --reload\n"
+	       "udevadm trigger --settle /sys/class/misc/blkfd\n"
+	       "stat -c '%a %G' /dev/blkfd\n"
+	       "rm $rules; udevadm control --reload\n"
+	       "chgrp root /dev/blkfd; chmod 600 /dev/blkfd");
+}
+
+/* No step is tried twice. */
+#define BUILD \
+	"build() {\n" \
+	"	set -e; mkdir $1.dir; echo $1 >$1.text\n" \
+	"	blkfd exec --size 4M $1 -- mkfs.ext4 -q {}\n" \
+	"	blkfd mount $1 $1.dir; cp $1.text $1.dir/file; umount $1.dir\n" \
+	"	blkfd exec --read-only $1 -- e2fsck -fn {}\n" \
+	"	[ \"$(blkfd exec --read-only $1 -- debugfs -R 'cat /file' {} 2>&-)\" = $1 ]\n" \
+	"}\n"
+
+TEST_F_TIMEOUT(user, builders_do_not_get_in_each_others_way, 600)
+{
+	EXPECT(0, "all " BUILDERS, sh, BUILD
+	       "jobs= failed=0\n"
+	       "for i in $(seq " BUILDERS "); do\n"
+	       "	(build $i) >log.$i 2>&1 & jobs+=\" $!\"\n"
+	       "done\n"
+	       "for job in $jobs; do wait $job || failed=$((failed + 1)); done\n"
+	       "[ $failed = 0 ] && echo all " BUILDERS " || tail -n 3 log.*; exit $failed\n");
+}
+
+FIXTURE(cgroup) {
+	char out[8192];
+};
+
+static int write_cgroup(const char *name, const char *text)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), CGROUP "/%s", name);
+	return test_write_text(path, text);
+}
+
+FIXTURE_SETUP(cgroup)
+{
+	if (access("/sys/fs/cgroup/cgroup.controllers", F_OK))
+		SKIP(return, "no cgroup2 at /sys/fs/cgroup");
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, test_write_text("/sys/fs/cgroup/cgroup.subtree_control",
+				     "+memory +io"));
+	ASSERT_TRUE(!mkdir(CGROUP, 0755) || errno == EEXIST);
+}
+
+FIXTURE_TEARDOWN(cgroup)
+{
+	EXPECT_EQ(0, rmdir(CGROUP));
+}
+
+static int make_device_on_disk(uint32_t flags)
+{
+	int file;
+
+	if (test_scratch_mount("ext4", NULL))
+		return -EIO;
+	file = test_tmpfile(TEST_DIR "/ext4", 8 * TEST_MIB);
+	if (test_write_pattern(file, 0, 8 * TEST_MIB, 1) || fsync(file))
+		return -EIO;
+	return blkfd_create(file, &(struct blkfd_create_opts){ .flags = flags });
+}
+
+/* 2 MiB of the device, by a member of the cgroup: seconds, or -1. */
+static double read_in_cgroup(int fd)
+{
+	struct timespec start, end;
+	int result[2];
+	double time;
+	pid_t pid;
+
+	if (pipe2(result, O_CLOEXEC))
+		return -1;
+	pid = fork();
+	if (!pid) {
+		int direct = test_reopen(fd, O_RDONLY | O_DIRECT);
+		void *buffer;
+
+		if (posix_memalign(&buffer, 4096, 128 * TEST_KIB) ||
+		    write_cgroup("cgroup.procs", "0"))
+			_exit(1);
+		clock_gettime(CLOCK_MONOTONIC, &start);
+		for (uint64_t at = 0; at < 2 * TEST_MIB; at += 128 * TEST_KIB)
+			if (pread(direct, buffer, 128 * TEST_KIB, at) < 0)
+				_exit(2);
+		clock_gettime(CLOCK_MONOTONIC, &end);
+		time = end.tv_sec - start.tv_sec +
+		       (end.tv_nsec - start.tv_nsec) / 1e9;
+		_exit(write(result[1], &time, sizeof(time)) != sizeof(time));
+	}
+	if (test_reap(pid) || read(result[0], &time, sizeof(time)) != sizeof(time))
+		time = -1;
+	close(result[0]);
+	close(result[1]);
+	return time;
+}
+
+/*
+ * By the limit of the cgroup of who sends it, for the disk below, whoever carries
+ * it out: it cannot be faster than that allows for.
+ */
+TEST_F(cgroup, io_is_throttled_as_that_of_the_sender)
+{
+	int fd = make_device_on_disk(BLKFD_F_DIRECT);
+	char limit[64];
+	struct stat st;
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, stat(TEST_DISK, &st));
+	snprintf(limit, sizeof(limit), "%u:%u rbps=1048576", major(st.st_rdev),
+		 minor(st.st_rdev));
+	ASSERT_EQ(0, write_cgroup("io.max", limit));
+	EXPECT_LE(1.5, read_in_cgroup(fd));
+	ASSERT_EQ(0, test_set_parameter("inline_io", "N"));
+	EXPECT_LE(1.5, read_in_cgroup(fd));
+	ASSERT_EQ(0, test_set_parameter("inline_io", "Y"));
+}
+
+static bool is_gone(void *arg)
+{
+	return !test_count_devices();
+}
+
+/* In KiB; UINT64_MAX: not to be had. */
+static uint64_t free_memory(void)
+{
+	unsigned long long kib = UINT64_MAX;
+	FILE *file = fopen("/proc/meminfo", "re");
+	char line[128];
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "MemAvailable: %llu", &kib) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return kib;
+}
+
+/* Made until there are no more to be had, by who has limit of memory. */
+static void make_all(int ready, int go)
+{
+	struct rlimit files = { 65536, 65536 };
+	int backing = test_memfd(TEST_MIB), count = 0;
+	char byte;
+
+	if (write_cgroup("cgroup.procs", "0") ||
+	    setrlimit(RLIMIT_NOFILE, &files))
+		_exit(1);
+	while (blkfd_create(backing, NULL) >= 0)
+		count++;
+	if (write(ready, &count, sizeof(count)) != sizeof(count) ||
+	    read(go, &byte, 1))
+		_exit(1);
+	_exit(0);
+}
+
+TEST_F_TIMEOUT(cgroup, memory_of_64_mib_makes_devices_take_no_more, 300)
+{
+	int ready[2], go[2], count = 0;
+	uint64_t before, after;
+	pid_t pid;
+
+	ASSERT_EQ(0, write_cgroup("memory.max", "64M"));
+	ASSERT_EQ(0, pipe2(ready, O_CLOEXEC));
+	ASSERT_EQ(0, pipe2(go, O_CLOEXEC));
+	before = free_memory();
+	pid = fork();
+	if (!pid) {
+		close(go[1]);
+		make_all(ready[1], go[0]);
+	}
+	ASSERT_EQ(sizeof(count), read(ready[0], &count, sizeof(count)));
+	after = free_memory();
+	TH_LOG("%d devices take %lld KiB", count, (long long)(before - after));
+	EXPECT_LE(16, count);
+	EXPECT_GE(1024, count);
+	EXPECT_GT(64 * 1024, (int64_t)(before - after));
+	close(go[1]);
+	EXPECT_EQ(0, test_reap(pid));
+	EXPECT_EQ(true, test_wait(is_gone, NULL, 10 * TEST_TIMEOUT_MS));
+}
+
+TEST_HARNESS_MAIN
