@@ -68,6 +68,12 @@ int finish_stdout(void);
 int parse_bytes(const char *name, const char *text, uint64_t max,
 		uint64_t *bytes);
 
+/*
+ * For commands whose one option is --json: 'j', 0, or what else the command line
+ * asks for: 'h' or '?'.
+ */
+int parse_json_option(int argc, char **argv);
+
 /* Which argument is "--"; argc: none. */
 int find_separator(int argc, char **argv);
 

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <libblkfd.h>
 
 /**
@@ -35,6 +36,19 @@ int device_ids(unsigned long long **ids);
 void device_info_free(struct device_info *device);
 
 /* print.c */
+
+/* A flag and its word; a flag of 0 ends a table. */
+struct flag_word {
+	uint32_t flag;
+	const char *word;
+};
+
+/* Of BLKFD_F_*. */
+extern const struct flag_word create_words[];
+
+/* The words for flags, each between quotes, with separator between them. */
+void print_words(const struct flag_word *words, uint32_t flags,
+		 const char *separator, const char *quote);
 
 void print_table(const struct device_info *devices, size_t count);
 void print_blocks(const struct device_info *devices, size_t count);

@@ -166,16 +166,19 @@ static int mount_instance(int instance, const struct instance_request *request,
 {
 	char data[80];
 	int fd = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	bool made = fd >= 0;
 
-	if (fd < 0 && errno != EEXIST) {
+	if (made) {
+		close(fd);
+	} else if (errno != EEXIST) {
 		complain("%s: %s", path, strerror(errno));
-		return -errno;
+		return -EINVAL;
 	}
 	snprintf(data, sizeof(data), "instance=%d,uid=%u,gid=%u,mode=%o",
 		 instance, request->uid, request->gid, request->mode);
 	if (mount("blkfd", path, "blkfdctl", 0, data) < 0) {
 		complain("%s: %s", path, strerror(errno));
-		if (fd >= 0)
+		if (made)
 			unlink(path);
 		return -EINVAL;
 	}
@@ -195,12 +198,15 @@ static int enter_mounts(void)
 static int run(int instance, const struct instance_request *request,
 	       char **argv)
 {
+	int error;
+
 	if (enter_mounts() < 0 ||
 	    mount_instance(instance, request, CONTROL_PATH) < 0)
 		return EXIT_FAILED;
 	execvp(argv[0], argv);
-	complain("%s: %s", argv[0], strerror(errno));
-	return errno == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
+	error = errno;
+	complain("%s: %s", argv[0], strerror(error));
+	return error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }
 
 static int usage_missing(void)

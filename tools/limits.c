@@ -8,16 +8,11 @@
 
 #include "blkfd.h"
 #include "common.h"
+#include "device-info.h"
 
 /* What /dev/blkfd itself is bounded by. */
 #define MOST_DEVICES	1048576
 #define ALL_BLOCK_SIZES	(2 * 65536 - 512)
-
-static const struct option limits_options[] = {
-	{ "json", no_argument, NULL, 'j' },
-	{ "help", no_argument, NULL, 'h' },
-	{ }
-};
 
 /**
  * struct users - who has devices
@@ -69,38 +64,11 @@ struct shares {
 	struct users users;
 };
 
-/* A bit and its word; a bit of 0 ends a table. */
-struct flag_word {
-	uint32_t flag;
-	const char *word;
-};
-
 static const struct flag_word instance_words[] = {
 	{ BLKFD_INSTANCE_RDONLY, "rdonly" },
 	{ BLKFD_INSTANCE_REVOKED, "revoked" },
 	{ }
 };
-
-static const struct flag_word create_words[] = {
-	{ BLKFD_F_RDONLY, "rdonly" },
-	{ BLKFD_F_DIRECT, "direct" },
-	{ BLKFD_F_NODISCARD, "nodiscard" },
-	{ }
-};
-
-static void print_words(const struct flag_word *words, uint32_t flags,
-			const char *quote)
-{
-	bool first = true;
-
-	for (; words->flag; words++) {
-		if (!(flags & words->flag))
-			continue;
-		printf("%s%s%s%s", first ? "" : ", ", quote, words->word,
-		       quote);
-		first = false;
-	}
-}
 
 static void print_block_sizes(uint32_t sizes)
 {
@@ -126,10 +94,10 @@ static void print_instance(const struct blkfd_instance *instance)
 	print_block_sizes(instance->block_sizes);
 	if (instance->flags)
 		printf(", ");
-	print_words(instance_words, instance->flags, "");
+	print_words(instance_words, instance->flags, ", ", "");
 	if (instance->denied_flags)
 		printf(", denied: ");
-	print_words(create_words, instance->denied_flags, "");
+	print_words(create_words, instance->denied_flags, ", ", "");
 	putchar('\n');
 }
 
@@ -163,9 +131,9 @@ static void print_text(const struct shares *shares)
 static void print_instance_json(const struct blkfd_instance *instance)
 {
 	printf(", \"instance\": {\"flags\": [");
-	print_words(instance_words, instance->flags, "\"");
+	print_words(instance_words, instance->flags, ", ", "\"");
 	printf("], \"denied_flags\": [");
-	print_words(create_words, instance->denied_flags, "\"");
+	print_words(create_words, instance->denied_flags, ", ", "\"");
 	printf("], \"block_sizes\": [");
 	print_block_sizes(instance->block_sizes);
 	printf("], \"max_devices\": %u, \"max_bytes\": %llu, \"bytes\": %llu, "
@@ -224,19 +192,15 @@ static int show(const char *path, bool json)
 
 int limits_main(int argc, char **argv)
 {
-	bool json = false;
-	int c;
+	int choice = parse_json_option(argc, argv);
 
-	while ((c = getopt_long(argc, argv, "h", limits_options, NULL)) >= 0) {
-		if (c == 'h')
-			return usage(argv[0]);
-		if (c == '?')
-			return usage_error("limits");
-		json = true;
-	}
+	if (choice == 'h')
+		return usage(argv[0]);
+	if (choice == '?')
+		return usage_error("limits");
 	if (argc - optind > 1) {
 		complain("limits: '%s': one PATH is enough", argv[optind + 1]);
 		return usage_error("limits");
 	}
-	return show(optind < argc ? argv[optind] : CONTROL_PATH, json);
+	return show(optind < argc ? argv[optind] : CONTROL_PATH, choice == 'j');
 }

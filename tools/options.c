@@ -74,6 +74,23 @@ int parse_bytes(const char *name, const char *text, uint64_t max,
 	return 0;
 }
 
+int parse_json_option(int argc, char **argv)
+{
+	static const struct option json_options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ }
+	};
+	int c, choice = 0;
+
+	while ((c = getopt_long(argc, argv, "h", json_options, NULL)) >= 0) {
+		if (c != 'j')
+			return c;
+		choice = c;
+	}
+	return choice;
+}
+
 int find_separator(int argc, char **argv)
 {
 	int i;

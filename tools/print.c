@@ -13,7 +13,6 @@ struct field {
 };
 
 typedef void (*field_fn)(const char *name, unsigned long long value);
-typedef void (*flag_fn)(const char *word, bool first);
 
 static void visit_fields(const struct blkfd_info *info, field_fn print)
 {
@@ -47,21 +46,24 @@ static void visit_fields(const struct blkfd_info *info, field_fn print)
 		print(fields[i].name, fields[i].value);
 }
 
-/* Calls print with each word for the flags, and whether it is the first. */
-static void visit_flags(uint32_t flags, flag_fn print)
-{
-	bool first = true;
+const struct flag_word create_words[] = {
+	{ BLKFD_F_RDONLY, "rdonly" },
+	{ BLKFD_F_DIRECT, "direct" },
+	{ BLKFD_F_NODISCARD, "nodiscard" },
+	{ }
+};
 
-	if (flags & BLKFD_F_RDONLY) {
-		print("rdonly", first);
-		first = false;
+void print_words(const struct flag_word *words, uint32_t flags,
+		 const char *separator, const char *quote)
+{
+	const char *before = "";
+
+	for (; words->flag; words++) {
+		if (!(flags & words->flag))
+			continue;
+		printf("%s%s%s%s", before, quote, words->word, quote);
+		before = separator;
 	}
-	if (flags & BLKFD_F_DIRECT) {
-		print("direct", first);
-		first = false;
-	}
-	if (flags & BLKFD_F_NODISCARD)
-		print("nodiscard", first);
 }
 
 /* For a terminal: control bytes and backslashes in octal, as in /proc/mounts. */
@@ -74,11 +76,6 @@ static void print_text(const char *text)
 		else
 			putchar(*text);
 	}
-}
-
-static void print_flag_word(const char *word, bool first)
-{
-	printf("%s%s", first ? "" : ",", word);
 }
 
 static void print_mounts(const struct device_info *device)
@@ -116,7 +113,7 @@ void print_table(const struct device_info *devices, size_t count)
 		       device->info.creator_uid, device->info.creator_pid);
 		print_backing(device);
 		printf("  ");
-		visit_flags(device->info.flags, print_flag_word);
+		print_words(create_words, device->info.flags, ",", "");
 		if (!device->info.flags)
 			putchar('-');
 		printf("  ");
@@ -141,7 +138,7 @@ void print_blocks(const struct device_info *devices, size_t count)
 			putchar('\n');
 		visit_fields(&device->info, print_line);
 		printf("flags: ");
-		visit_flags(device->info.flags, print_flag_word);
+		print_words(create_words, device->info.flags, ",", "");
 		printf("\nbacking_file: ");
 		if (device->backing_file)
 			print_text(device->backing_file);
@@ -206,11 +203,6 @@ static void print_json_number(const char *name, unsigned long long value)
 	printf("\"%s\": %llu, ", name, value);
 }
 
-static void print_json_flag(const char *word, bool first)
-{
-	printf("%s\"%s\"", first ? "" : ", ", word);
-}
-
 static void print_json_device(const struct device_info *device)
 {
 	size_t i;
@@ -218,7 +210,7 @@ static void print_json_device(const struct device_info *device)
 	putchar('{');
 	visit_fields(&device->info, print_json_number);
 	printf("\"flags\": [");
-	visit_flags(device->info.flags, print_json_flag);
+	print_words(create_words, device->info.flags, ", ", "\"");
 	printf("], ");
 	if (device->backing_file) {
 		printf("\"backing_file\": ");

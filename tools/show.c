@@ -11,25 +11,6 @@
 #include "common.h"
 #include "device-info.h"
 
-static const struct option json_options[] = {
-	{ "json", no_argument, NULL, 'j' },
-	{ "help", no_argument, NULL, 'h' },
-	{ }
-};
-
-/* 'j', 0, or what else the command line asks for: 'h' or '?'. */
-static int parse(int argc, char **argv)
-{
-	int c, choice = 0;
-
-	while ((c = getopt_long(argc, argv, "h", json_options, NULL)) >= 0) {
-		if (c != 'j')
-			return c;
-		choice = c;
-	}
-	return choice;
-}
-
 static void free_devices(struct device_info *devices, size_t count)
 {
 	while (count)
@@ -88,7 +69,7 @@ static int list(bool json)
 
 int list_main(int argc, char **argv)
 {
-	int choice = parse(argc, argv);
+	int choice = parse_json_option(argc, argv);
 
 	if (choice == 'h')
 		return usage(argv[0]);
@@ -155,7 +136,7 @@ static int info(bool json, int count, char **names)
 
 int info_main(int argc, char **argv)
 {
-	int choice = parse(argc, argv);
+	int choice = parse_json_option(argc, argv);
 
 	if (choice == 'h')
 		return usage(argv[0]);
