@@ -9,7 +9,6 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -23,43 +22,30 @@
 #define USER		61000
 #define ALL_BLOCKS	0x1fe00
 
-/* With a struct of another size. */
-#define NEW_INSTANCE(size) \
-	_IOC(_IOC_WRITE, BLKFD_IOC_TYPE, _IOC_NR(BLKFD_NEW_INSTANCE), size)
-#define GET_INSTANCE(size) \
-	_IOC(_IOC_READ, BLKFD_IOC_TYPE, _IOC_NR(BLKFD_GET_INSTANCE), size)
-
 FIXTURE(instance) {
 	int control;
 	int backing;
 };
 
-static int create_with(int control, const struct blkfd_create *arg)
-{
-	int fd = ioctl(control, BLKFD_CREATE, arg);
-
-	return fd < 0 ? -errno : fd;
-}
-
 static int create(int control, int backing)
 {
 	struct blkfd_create arg = { .fd = backing };
 
-	return create_with(control, &arg);
+	return test_create_by(control, &arg);
 }
 
 static int create_flags(int control, int backing, uint32_t flags)
 {
 	struct blkfd_create arg = { .fd = backing, .flags = flags };
 
-	return create_with(control, &arg);
+	return test_create_by(control, &arg);
 }
 
 static int create_length(int control, int backing, uint64_t length)
 {
 	struct blkfd_create arg = { .fd = backing, .length = length };
 
-	return create_with(control, &arg);
+	return test_create_by(control, &arg);
 }
 
 static int new_instance(int control, const struct blkfd_instance *bounds)
@@ -310,13 +296,13 @@ TEST_F(instance, bounds_block_sizes)
 	struct blkfd_create arg = { .fd = self->backing };
 
 	ASSERT_LE(0, instance);
-	EXPECT_EQ(-EPERM, create_with(instance, &arg));
+	EXPECT_EQ(-EPERM, test_create_by(instance, &arg));
 	arg.block_size = 2048;
-	EXPECT_EQ(-EPERM, create_with(instance, &arg));
+	EXPECT_EQ(-EPERM, test_create_by(instance, &arg));
 	arg.block_size = 1024;
-	EXPECT_LE(0, create_with(instance, &arg));
+	EXPECT_LE(0, test_create_by(instance, &arg));
 	arg.block_size = 4096;
-	EXPECT_LE(0, create_with(instance, &arg));
+	EXPECT_LE(0, test_create_by(instance, &arg));
 }
 
 TEST_F(instance, is_never_wider_than_what_is_around_it)
@@ -446,24 +432,6 @@ TEST_F(instance, is_revoked_by_what_made_it_alone)
 	EXPECT_LE(0, create(outer, self->backing));
 }
 
-static int become(unsigned int user)
-{
-	if (setresgid(user, user, user) || setresuid(user, user, user))
-		return -errno;
-	return 0;
-}
-
-static int enter_namespaces(unsigned int user)
-{
-	char map[32];
-
-	snprintf(map, sizeof(map), "0 %u 1", user);
-	prctl(PR_SET_DUMPABLE, 1);
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNS))
-		return -errno;
-	return test_write_text("/proc/self/uid_map", map);
-}
-
 /* By who may not open /dev/blkfd. */
 TEST_F(instance, can_be_sent)
 {
@@ -477,7 +445,7 @@ TEST_F(instance, can_be_sent)
 	if (!pid) {
 		close(instance);
 		close(self->control);
-		if (become(USER) || open("/dev/blkfd", O_RDWR) >= 0)
+		if (test_become(USER) || open("/dev/blkfd", O_RDWR) >= 0)
 			_exit(1);
 		instance = test_recv_fd(pair[1]);
 		if (create(instance, self->backing) < 0 ||
@@ -559,7 +527,7 @@ TEST_F(instance, path_can_be_bound_elsewhere)
 	ASSERT_EQ(0, umount(PATH));
 	pid = fork();
 	if (!pid) {
-		if (become(USER))
+		if (test_become(USER))
 			_exit(1);
 		opened = open(TEST_DIR "/bound", O_RDWR | O_CLOEXEC);
 		_exit(create(opened, self->backing) < 0);
@@ -567,7 +535,7 @@ TEST_F(instance, path_can_be_bound_elsewhere)
 	EXPECT_EQ(0, test_reap(pid));
 	pid = fork();
 	if (!pid) {
-		if (become(USER + 1))
+		if (test_become(USER + 1))
 			_exit(1);
 		_exit(open(TEST_DIR "/bound", O_RDWR) >= 0 || errno != EACCES);
 	}
@@ -584,7 +552,7 @@ TEST_F(instance, can_be_given_a_path_in_a_user_namespace)
 	ASSERT_LE(0, test_file(PATH, 0, 0));
 	pid = fork();
 	if (!pid) {
-		if (become(USER) || enter_namespaces(USER))
+		if (test_become(USER) || test_enter_user_namespace(CLONE_NEWNS))
 			_exit(1);
 		if (mount_at(PATH, instance, ",uid=1") != -EINVAL)
 			_exit(2);
@@ -730,13 +698,13 @@ TEST_F(instance, takes_no_bad_input)
 	for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
 		EXPECT_EQ(-EINVAL, new_instance(self->control, &refused[i]));
 	EXPECT_EQ(-1, ioctl(self->control,
-			    NEW_INSTANCE(BLKFD_INSTANCE_SIZE_VER0 - 8), &arg));
+			    test_sized(BLKFD_NEW_INSTANCE, BLKFD_INSTANCE_SIZE_VER0 - 8), &arg));
 	EXPECT_EQ(EINVAL, errno);
-	EXPECT_LE(0, ioctl(self->control, NEW_INSTANCE(sizeof(arg)), &arg));
+	EXPECT_LE(0, ioctl(self->control, test_sized(BLKFD_NEW_INSTANCE, sizeof(arg)), &arg));
 	arg.rest[7] = 1;
-	EXPECT_EQ(-1, ioctl(self->control, NEW_INSTANCE(sizeof(arg)), &arg));
+	EXPECT_EQ(-1, ioctl(self->control, test_sized(BLKFD_NEW_INSTANCE, sizeof(arg)), &arg));
 	EXPECT_EQ(E2BIG, errno);
-	EXPECT_EQ(0, ioctl(self->control, GET_INSTANCE(sizeof(arg)), &arg));
+	EXPECT_EQ(0, ioctl(self->control, test_sized(BLKFD_GET_INSTANCE, sizeof(arg)), &arg));
 	EXPECT_EQ(0, arg.rest[7]);
 	EXPECT_EQ(-1, ioctl(self->control, BLKFD_NEW_INSTANCE, NULL));
 	EXPECT_EQ(EFAULT, errno);

@@ -31,13 +31,6 @@ static int call(int fd, unsigned long request, void *arg)
 	return ret < 0 ? -errno : ret;
 }
 
-/* The request of this number, with another struct size. */
-static unsigned long sized(unsigned long request, size_t size)
-{
-	return _IOC(_IOC_DIR(request), _IOC_TYPE(request), _IOC_NR(request),
-		    size);
-}
-
 /* A call that must fail, and leave nothing. */
 #define EXPECT_REFUSED(error, call) do { \
 	EXPECT_EQ(-(error), call); \
@@ -116,7 +109,7 @@ TEST_F(request, number_holds_size_of_first_version)
 TEST_F(request, smaller_than_first_version_is_einval)
 {
 	for (size_t size = 0; size < variant->ver0; size++)
-		EXPECT_EQ(-EINVAL, call(self->fd, sized(variant->request, size),
+		EXPECT_EQ(-EINVAL, call(self->fd, test_sized(variant->request, size),
 					self->arg));
 }
 
@@ -125,15 +118,15 @@ TEST_F(request, larger_with_zero_tail_is_taken)
 	static const size_t extra[] = { 1, 4, 8, 100 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(extra); i++)
-		EXPECT_LE(0, call(self->fd, sized(variant->request,
-						  variant->ver0 + extra[i]),
+		EXPECT_LE(0, call(self->fd, test_sized(variant->request,
+						       variant->ver0 + extra[i]),
 				  self->arg));
 }
 
 TEST_F(request, page_sized_and_largest_with_zero_tail_are_taken)
 {
-	EXPECT_LE(0, call(self->fd, sized(variant->request, 4096), self->arg));
-	EXPECT_LE(0, call(self->fd, sized(variant->request, MAX_ARG),
+	EXPECT_LE(0, call(self->fd, test_sized(variant->request, 4096), self->arg));
+	EXPECT_LE(0, call(self->fd, test_sized(variant->request, MAX_ARG),
 			  self->arg));
 }
 
@@ -151,7 +144,7 @@ TEST_F(request, junk_behind_input_is_e2big_and_behind_output_cleared)
 			size = MAX_ARG;
 		self->arg[size - 1] = 1;
 		EXPECT_EQ(variant->junk,
-			  call(self->fd, sized(variant->request, size),
+			  call(self->fd, test_sized(variant->request, size),
 			       self->arg));
 		EXPECT_EQ(variant->junk ? 1 : 0, self->arg[size - 1]);
 		self->arg[size - 1] = 0;

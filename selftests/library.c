@@ -42,12 +42,6 @@ static int count_descriptors(void)
 	return count_entries("/proc/self/fd");
 }
 
-static int become_nobody(void)
-{
-	return setresgid(NOBODY, NOBODY, NOBODY) ||
-	       setresuid(NOBODY, NOBODY, NOBODY) ? -errno : 0;
-}
-
 /* blkfd_create(), info of the result */
 
 FIXTURE(create) {
@@ -207,7 +201,7 @@ TEST_F(create, without_permission_is_eacces)
 	ASSERT_EQ(0, test_tmpfs("/dev"));
 	ASSERT_EQ(0, mknod("/dev/blkfd", S_IFCHR | 0600, st.st_rdev));
 	EXPECT_LE(0, blkfd_create(self->file, NULL));
-	ASSERT_EQ(0, become_nobody());
+	ASSERT_EQ(0, test_become(NOBODY));
 	EXPECT_EQ(-EACCES, blkfd_create(self->file, NULL));
 }
 
@@ -315,7 +309,7 @@ TEST_F(library, limits_count_the_device)
 	EXPECT_LE(1, user.devices);
 	user.uid = 1;
 	EXPECT_EQ(-ENOENT, blkfd_get_user(control, &user));
-	ASSERT_EQ(0, become_nobody());
+	ASSERT_EQ(0, test_become(NOBODY));
 	EXPECT_EQ(-EPERM, blkfd_get_user(control, &user));
 	EXPECT_EQ(-EACCES, blkfd_control());
 }
@@ -480,7 +474,7 @@ TEST_F(library, export_node_returns_the_kernels_errors)
 TEST_F(library, export_node_needs_cap_mknod)
 {
 	ASSERT_EQ(0, chmod(TEST_DIR, 0777));
-	ASSERT_EQ(0, become_nobody());
+	ASSERT_EQ(0, test_become(NOBODY));
 	EXPECT_EQ(-EPERM, blkfd_export_node(self->fd, self->dir, "n", 0600));
 }
 
@@ -992,7 +986,7 @@ TEST_F(ext4, mount_leaves_no_descriptor)
 
 TEST_F(ext4, mount_without_privilege_is_eperm)
 {
-	ASSERT_EQ(0, become_nobody());
+	ASSERT_EQ(0, test_become(NOBODY));
 	EXPECT_EQ(-EPERM, blkfd_fsmount(self->fd, "ext4", NULL, 0));
 }
 

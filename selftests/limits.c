@@ -20,12 +20,6 @@
 #define SYSCTL		"/proc/sys/dev/blkfd/"
 #define MANY		64
 
-/* With a struct of another size. */
-#define GET_LIMITS(size) \
-	_IOC(_IOC_READ, BLKFD_IOC_TYPE, _IOC_NR(BLKFD_GET_LIMITS), size)
-#define GET_USER(size) \
-	_IOC(_IOC_READ | _IOC_WRITE, BLKFD_IOC_TYPE, _IOC_NR(BLKFD_GET_USER), size)
-
 /* Nobody's, outside of these tests. */
 #define USER		61000
 #define OTHER_USER	61001
@@ -101,9 +95,8 @@ static bool is_empty(void *control)
 static int create(int control, int backing)
 {
 	struct blkfd_create arg = { .fd = backing };
-	int fd = ioctl(control, BLKFD_CREATE, &arg);
 
-	return fd < 0 ? -errno : fd;
+	return test_create_by(control, &arg);
 }
 
 /* Until it fails: returns how many. */
@@ -128,29 +121,6 @@ static void close_all(const int *fds, unsigned int count)
 		close(fds[count]);
 }
 
-static int become(unsigned int user)
-{
-	if (setresgid(user, user, user) || setresuid(user, user, user))
-		return -errno;
-	return 0;
-}
-
-/* A user namespace in which the caller is root, which it was not. */
-static int enter_namespace(void)
-{
-	unsigned int uid = geteuid(), gid = getegid();
-	char uids[32], gids[32];
-
-	snprintf(uids, sizeof(uids), "0 %u 1", uid);
-	snprintf(gids, sizeof(gids), "0 %u 1", gid);
-	prctl(PR_SET_DUMPABLE, 1);
-	if (unshare(CLONE_NEWUSER))
-		return -errno;
-	return test_write_text("/proc/self/uid_map", uids) ?:
-	       test_write_text("/proc/self/setgroups", "deny") ?:
-	       test_write_text("/proc/self/gid_map", gids);
-}
-
 /* As USER, so many namespaces deep, all that can be made. */
 static void create_in_namespaces(FIXTURE_DATA(limits) *self, int levels,
 				 bool (*go_on)(FIXTURE_DATA(limits) *self))
@@ -158,9 +128,9 @@ static void create_in_namespaces(FIXTURE_DATA(limits) *self, int levels,
 	struct report *report = self->report;
 	int fds[MANY];
 
-	report->error = become(USER);
+	report->error = test_become(USER);
 	while (!report->error && levels--)
-		report->error = enter_namespace();
+		report->error = test_enter_user_namespace(0);
 	if (report->error)
 		_exit(1);
 	report->made = create_all(self->control, self->backing, fds,
@@ -389,7 +359,7 @@ static void create_as_other(FIXTURE_DATA(limits) *self, int wait)
 	char byte;
 
 	prctl(PR_SET_DUMPABLE, 1);
-	if (become(USER) || unshare(CLONE_NEWUSER))
+	if (test_become(USER) || unshare(CLONE_NEWUSER))
 		_exit(1);
 	/* Until root has said who is who here. */
 	prctl(PR_SET_DUMPABLE, 1);
@@ -482,7 +452,7 @@ TEST_F(limits, count_for_the_creator_to_the_end)
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
 	pid = fork();
 	if (!pid) {
-		if (become(USER) || enter_namespace())
+		if (test_become(USER) || test_enter_user_namespace(0))
 			_exit(1);
 		fd = create(self->control, self->backing);
 		_exit(fd < 0 || test_send_fd(pair[1], fd));
@@ -568,17 +538,17 @@ TEST_F(limits, ioctls_take_shorter_and_longer_structs)
 	} user = { };
 
 	memset(&limits, 0xff, sizeof(limits));
-	ASSERT_EQ(0, ioctl(self->control, GET_LIMITS(sizeof(limits)), &limits));
+	ASSERT_EQ(0, ioctl(self->control, test_sized(BLKFD_GET_LIMITS, sizeof(limits)), &limits));
 	EXPECT_EQ(4096, limits.limits.max_devices);
 	for (size_t i = 0; i < sizeof(limits.rest); i++)
 		EXPECT_EQ(0, limits.rest[i]);
-	EXPECT_EQ(-1, ioctl(self->control, GET_LIMITS(BLKFD_LIMITS_SIZE_VER0 - 4),
+	EXPECT_EQ(-1, ioctl(self->control, test_sized(BLKFD_GET_LIMITS, BLKFD_LIMITS_SIZE_VER0 - 4),
 			    &limits));
 	EXPECT_EQ(EINVAL, errno);
 	user.rest[15] = 1;
-	EXPECT_EQ(-1, ioctl(self->control, GET_USER(sizeof(user)), &user));
+	EXPECT_EQ(-1, ioctl(self->control, test_sized(BLKFD_GET_USER, sizeof(user)), &user));
 	EXPECT_EQ(E2BIG, errno);
-	EXPECT_EQ(-1, ioctl(self->control, GET_USER(BLKFD_USER_SIZE_VER0 - 4),
+	EXPECT_EQ(-1, ioctl(self->control, test_sized(BLKFD_GET_USER, BLKFD_USER_SIZE_VER0 - 4),
 			    &user));
 	EXPECT_EQ(EINVAL, errno);
 	EXPECT_EQ(-1, ioctl(self->control, BLKFD_GET_LIMITS, NULL));

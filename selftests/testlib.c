@@ -14,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -43,11 +44,22 @@ int test_create(int fd, uint32_t flags, uint64_t offset, uint64_t length,
 	control = open("/dev/blkfd", O_RDWR | O_CLOEXEC);
 	if (control < 0)
 		return -errno;
-	ret = ioctl(control, BLKFD_CREATE, &arg);
-	if (ret < 0)
-		ret = -errno;
+	ret = test_create_by(control, &arg);
 	close(control);
 	return ret;
+}
+
+int test_create_by(int control, const struct blkfd_create *arg)
+{
+	int fd = ioctl(control, BLKFD_CREATE, arg);
+
+	return fd < 0 ? -errno : fd;
+}
+
+unsigned long test_sized(unsigned long request, size_t size)
+{
+	return _IOC(_IOC_DIR(request), _IOC_TYPE(request), _IOC_NR(request),
+		    size);
 }
 
 int test_info(int fd, struct blkfd_info *info)
@@ -518,6 +530,28 @@ int test_run(char *out, size_t size, const char *const argv[])
 	}
 	close(pipes[0]);
 	return ret;
+}
+
+int test_become(unsigned int user)
+{
+	if (setresgid(user, user, user) || setresuid(user, user, user))
+		return -errno;
+	return 0;
+}
+
+int test_enter_user_namespace(int more)
+{
+	unsigned int uid = geteuid(), gid = getegid();
+	char uids[32], gids[32];
+
+	snprintf(uids, sizeof(uids), "0 %u 1", uid);
+	snprintf(gids, sizeof(gids), "0 %u 1", gid);
+	prctl(PR_SET_DUMPABLE, 1);
+	if (unshare(CLONE_NEWUSER | more))
+		return -errno;
+	return test_write_text("/proc/self/uid_map", uids) ?:
+	       test_write_text("/proc/self/setgroups", "deny") ?:
+	       test_write_text("/proc/self/gid_map", gids);
 }
 
 int test_reap(pid_t pid)

@@ -58,6 +58,12 @@ unsigned int test_slowdown(void);
 int test_create(int fd, uint32_t flags, uint64_t offset, uint64_t length,
 		uint32_t block_size);
 
+/* The same, by an open control file. */
+int test_create_by(int control, const struct blkfd_create *arg);
+
+/* The request of this number, with another struct size. */
+unsigned long test_sized(unsigned long request, size_t size);
+
 /* 0 or -errno. */
 int test_info(int fd, struct blkfd_info *info);
 
@@ -196,6 +202,15 @@ int test_run(char *out, size_t size, const char *const argv[]);
 
 #define test_output(out, size, ...) \
 	test_run(out, size, (const char *const[]){ __VA_ARGS__, NULL })
+
+/* All uids, and all gids, of the process. */
+int test_become(unsigned int user);
+
+/*
+ * A user namespace in which the caller, who was not root, is; with more namespaces
+ * as for unshare(2).
+ */
+int test_enter_user_namespace(int more);
 
 /* Waits for the child: its exit status or 128 + signal. */
 int test_reap(pid_t pid);
