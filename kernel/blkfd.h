@@ -262,6 +262,7 @@ struct gendisk *blkfd_disk_get(u64 *id);
 void blkfd_disk_free_number(struct gendisk *disk);
 
 /* inode.c */
+int blkfd_inode_init(void);
 struct file *blkfd_inode_open(struct blkfd_device *dev);
 
 /* info.c */

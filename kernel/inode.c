@@ -5,6 +5,8 @@
  * it names cannot become another device's, and pins the file system, whose
  * superblock holds the module.
  */
+#include <linux/blkdev.h>
+#include <linux/compat.h>
 #include <linux/dcache.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -12,6 +14,7 @@
 #include <linux/mount.h>
 #include <linux/namei.h>
 #include <linux/pseudo_fs.h>
+#include <linux/uaccess.h>
 
 #include "blkfd.h"
 
@@ -19,6 +22,10 @@
 
 static struct vfsmount *blkfd_inode_mnt;
 static int blkfd_inode_count;
+
+/* The block layer's for special files, which it does not export, and ours. */
+static const struct file_operations *blkfd_inode_block_fops __ro_after_init;
+static struct file_operations blkfd_inode_fops __ro_after_init;
 
 /* Who holds an inode's dentry holds the mount longer: this is not its end. */
 static void blkfd_inode_evict(struct inode *inode)
@@ -69,12 +76,116 @@ static int blkfd_inode_init_fs_context(struct fs_context *fc)
 	return 0;
 }
 
+/* As the block layer's BLKBSZSET: not while somebody else has claimed the device. */
+static int blkfd_inode_set_blocksize(struct file *file, int __user *argp)
+{
+	struct file *claim;
+	int size, ret;
+
+	if (get_user(size, argp))
+		return -EFAULT;
+	if (file->private_data)		/* opened with O_EXCL */
+		return set_blocksize(file, size);
+	claim = bdev_file_open_by_dev(file_inode(file)->i_rdev,
+				      BLK_OPEN_READ | BLK_OPEN_WRITE, &claim,
+				      NULL);
+	if (IS_ERR(claim))
+		return -EBUSY;
+	ret = set_blocksize(claim, size);
+	bdev_fput(claim);
+	return ret;
+}
+
+static int blkfd_inode_flush_cache(struct file *file)
+{
+	struct block_device *bdev = I_BDEV(file->f_mapping->host);
+	int ret;
+
+	ret = sync_blockdev(bdev);
+	invalidate_bdev(bdev);
+	return ret;
+}
+
+/*
+ * What the block layer wants an administrator for, and mkfs.xfs and xfs_repair
+ * cannot do without. It concerns how the device is cached, which is for anybody to
+ * say who may write it: there is nobody else's data on it.
+ */
+static int blkfd_inode_ioctl_of_writer(struct file *file, unsigned int cmd,
+				       void __user *argp)
+{
+	if (!(file->f_mode & FMODE_WRITE))
+		return -EACCES;
+	switch (cmd) {
+	case BLKBSZSET:
+		return blkfd_inode_set_blocksize(file, argp);
+	case BLKFLSBUF:
+		return blkfd_inode_flush_cache(file);
+	default:
+		return -EACCES;
+	}
+}
+
+static long blkfd_inode_ioctl(struct file *file, unsigned int cmd,
+			      unsigned long arg)
+{
+	long ret;
+
+	ret = blkfd_inode_block_fops->unlocked_ioctl(file, cmd, arg);
+	if (ret != -EACCES)
+		return ret;
+	return blkfd_inode_ioctl_of_writer(file, cmd, (void __user *)arg);
+}
+
+#define BLKFD_BLKBSZSET_32	_IOW(0x12, 113, int)
+
+static long blkfd_inode_compat_ioctl(struct file *file, unsigned int cmd,
+				     unsigned long arg)
+{
+	long ret;
+
+	ret = blkfd_inode_block_fops->compat_ioctl(file, cmd, arg);
+	if (ret != -EACCES)
+		return ret;
+	if (cmd == BLKFD_BLKBSZSET_32)
+		cmd = BLKBSZSET;
+	return blkfd_inode_ioctl_of_writer(file, cmd, compat_ptr(arg));
+}
+
 static struct file_system_type blkfd_inode_fs = {
 	.owner			= THIS_MODULE,
 	.name			= "blkfd",
 	.init_fs_context	= blkfd_inode_init_fs_context,
 	.kill_sb		= kill_anon_super,
 };
+
+/**
+ * blkfd_inode_init - learn the block layer's file operations, and make our own of them
+ *
+ * Returns: 0 or a negative errno.
+ */
+int __init blkfd_inode_init(void)
+{
+	struct inode *inode;
+	int ret;
+
+	ret = simple_pin_fs(&blkfd_inode_fs, &blkfd_inode_mnt,
+			    &blkfd_inode_count);
+	if (ret)
+		return ret;
+	inode = new_inode(blkfd_inode_mnt->mnt_sb);
+	if (inode) {
+		init_special_inode(inode, S_IFBLK, 0);
+		blkfd_inode_block_fops = inode->i_fop;
+		blkfd_inode_fops = *inode->i_fop;
+		blkfd_inode_fops.owner = THIS_MODULE;
+		blkfd_inode_fops.unlocked_ioctl = blkfd_inode_ioctl;
+		blkfd_inode_fops.compat_ioctl = blkfd_inode_compat_ioctl;
+		iput(inode);
+	}
+	simple_release_fs(&blkfd_inode_mnt, &blkfd_inode_count);
+	return inode ? 0 : -ENOMEM;
+}
 
 /* Takes a pin on the file system and a reference to the disk. */
 static struct inode *blkfd_inode_alloc(struct blkfd_device *dev)
@@ -100,6 +211,7 @@ static struct inode *blkfd_inode_alloc(struct blkfd_device *dev)
 	/* Of no use to anybody who has no name to find it by. */
 	inode->i_flags |= S_NOATIME | S_NOCMTIME;
 	init_special_inode(inode, S_IFBLK | 0600, disk_devt(dev->disk));
+	inode->i_fop = &blkfd_inode_fops;
 	return inode;
 }
 

@@ -18,6 +18,9 @@ static int __init blkfd_init(void)
 {
 	int ret;
 
+	ret = blkfd_inode_init();
+	if (ret)
+		return ret;
 	ret = blkfd_io_init();
 	if (ret)
 		return ret;

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/types.h>
 #include <linux/blkfd.h>
 
@@ -220,6 +221,23 @@ int test_reap(pid_t pid);
  * timeout_ms times the slow-down.
  */
 bool test_wait(bool (*cond)(void *arg), void *arg, unsigned int timeout_ms);
+
+/*
+ * As a 32-bit program calls it, whose pointers arg must fit; a kernel that has no
+ * entry for those kills the caller.
+ */
+static inline int test_ioctl_32(int fd, unsigned int cmd, void *arg)
+{
+#ifdef __x86_64__
+	int ret = 54;
+
+	asm volatile("int $0x80" : "+a" (ret) : "b" (fd), "c" (cmd), "d" (arg)
+		     : "memory");
+	return ret;
+#else
+	abort();
+#endif
+}
 
 /* Descriptors over sockets. */
 

@@ -5,13 +5,17 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -86,12 +90,80 @@ TEST_F(user, makes_and_checks_ext4)
 
 TEST_F(user, makes_and_checks_xfs)
 {
-	/* mkfs.xfs sets the block size of a block device, and root alone may. */
-	EXPECT(0, "", sh_as_user, "set -e\n"
-	       "mkfs.xfs -q -d file,name=image,size=320m\n"
-	       "blkfd exec image -- xfs_repair -n {}\n");
-	EXPECT(1, "cannot set blocksize", sh_as_user,
-	       "blkfd exec --size 320M other -- mkfs.xfs -q {}");
+	EXPECT(0, "magicnum = 0x58465342", sh_as_user, "set -e\n"
+	       "blkfd exec --size 320M image -- mkfs.xfs -q {}\n"
+	       "blkfd exec image -- xfs_repair {} 2>&1\n"
+	       "blkfd exec --read-only image -- xfs_db -r -c 'sb 0' -c p {}");
+}
+
+static int set_block_size(int fd, int size)
+{
+	return ioctl(fd, BLKBSZSET, &size) ? -errno : 0;
+}
+
+/* As root or not: the cache is the device's, and so is who may drop it. */
+static int try_block_sizes(int fd, int read_only)
+{
+	int claimed, size;
+
+	if (set_block_size(fd, 512) || ioctl(fd, BLKBSZGET, &size) || size != 512)
+		return 1;
+	if (set_block_size(fd, 300) != -EINVAL || set_block_size(fd, 256) != -EINVAL)
+		return 2;
+	if (ioctl(fd, BLKBSZSET, 8) != -1 || errno != EFAULT)
+		return 3;
+	if (set_block_size(read_only, 1024) != -EACCES ||
+	    ioctl(read_only, BLKFLSBUF) != -1 || errno != EACCES)
+		return 4;
+	if (ioctl(fd, BLKFLSBUF) || ioctl(fd, BLKROSET, &size) != -1 || errno != EACCES)
+		return 5;
+	claimed = test_reopen(fd, O_RDWR | O_EXCL);
+	if (set_block_size(fd, 1024) != -EBUSY || set_block_size(claimed, 1024))
+		return 6;
+	close(claimed);
+	return ioctl(fd, BLKBSZGET, &size) || size != 1024 ? 7 : 0;
+}
+
+TEST_F(user, says_how_to_cache_what_it_may_write)
+{
+	int image = test_file("image", TEST_MIB, 0);
+	pid_t pid;
+
+	ASSERT_LE(0, image);
+	ASSERT_EQ(0, fchown(image, USER_ID, USER_ID));
+	pid = fork();
+	if (!pid) {
+		int fd, read_only;
+
+		if (test_become(USER_ID))
+			_exit(100);
+		fd = blkfd_create(image, NULL);
+		read_only = test_reopen(fd, O_RDONLY);
+		_exit(fd < 0 ? 101 : try_block_sizes(fd, read_only));
+	}
+	EXPECT_EQ(0, test_reap(pid));
+}
+
+TEST_F(user, says_so_from_a_32_bit_program)
+{
+	int *size = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	int fd = blkfd_create(test_memfd(TEST_MIB), NULL);
+	int status;
+
+	ASSERT_NE(MAP_FAILED, size);
+	ASSERT_LE(0, fd);
+	if (!fork()) {
+		*size = 512;
+		_exit(test_become(USER_ID) ? 3 :
+		      test_ioctl_32(fd, _IOW(0x12, 113, int), size) ? 1 :
+		      ioctl(fd, BLKBSZGET, size) || *size != 512 ? 2 : 0);
+	}
+	ASSERT_LT(0, wait(&status));
+	if (WIFSIGNALED(status))
+		SKIP(return, "no system calls of 32 bits");
+	EXPECT_EQ(0, status);
+	close(fd);
 }
 
 TEST_F(user, partitions_and_copies)
