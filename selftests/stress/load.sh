@@ -15,13 +15,14 @@ pause()
 	sleep $((tenths / 10)).$((tenths % 10))
 }
 
-# Verified data, by way of the page cache and past it.
+# Verified data on each device, by way of the page cache and past it: one process,
+# since on a slow kernel it takes half a minute to start.
 load_fio()
 {
-	mkdir -p "$1/fio"
-	cat <<-JOBS >"$1.fio"
+	local seconds=$1 layout dir log=$state/fio
+
+	cat <<-JOBS >"$log.jobs"
 	[global]
-	directory=$1/fio
 	size=$((8 / scale))m
 	rw=randwrite
 	verify=crc32c
@@ -29,20 +30,42 @@ load_fio()
 	verify_backlog=64
 	verify_state_save=0
 	time_based
-	runtime=$2
+	runtime=$seconds
 	randseed=$seed
 	thread
-	[buffered]
-	ioengine=psync
-	bs=4k
-	fsync=32
-	[direct]
-	ioengine=io_uring
-	iodepth=8
-	direct=1
-	bs=16k
 	JOBS
-	fio --output="$1.log" "$1.fio" || { cat "$1.log" >&2; return 1; }
+	for layout in $layouts; do
+		dir=$state/$layout/fio
+		rm -rf "$dir"
+		mkdir "$dir"
+		cat <<-JOBS >>"$log.jobs"
+		[buffered]
+		directory=$dir
+		ioengine=psync
+		bs=4k
+		fsync=32
+		[direct]
+		directory=$dir
+		ioengine=io_uring
+		iodepth=8
+		direct=1
+		bs=16k
+		JOBS
+	done
+	fio --output="$log.log" "$log.jobs" || { cat "$log.log" >&2; return 1; }
+}
+
+# The time of all others begins when the files of this one's jobs are there.
+wait_for_fio()
+{
+	local layout
+
+	for layout in $layouts; do
+		until compgen -G "$state/$layout/fio/direct*" >/dev/null; do
+			kill -0 "$1" 2>/dev/null || fail "fio did not start"
+			pause 2
+		done
+	done
 }
 
 # A file of many extents, so that where a block is must itself be read.
@@ -56,10 +79,9 @@ load_device()
 {
 	local dir=$1 seconds=$2 jobs job
 
-	rm -rf "$dir/files" "$dir/fio"
+	rm -rf "$dir/files"
 	mkdir "$dir/files"
-	load_fio "$dir" "$seconds" & jobs=($!)
-	fsload scatter "$dir/extents" "$seconds" & jobs+=($!)
+	fsload scatter "$dir/extents" "$seconds" & jobs=($!)
 	fsload run "$dir/files" 2 "$seconds" "$seed" & jobs+=($!)
 	for job in "${jobs[@]}"; do
 		wait "$job" || fail "${dir##*/}: the load failed"
@@ -105,11 +127,16 @@ repeat()
 # load_for SECONDS ROUND: all in a cgroup whose memory they must share.
 load_for()
 {
-	local seconds=$1 layout what jobs=() disturbers=() job failed=0
+	local seconds=$1 layout what jobs disturbers=() job failed=0
 
 	seed=$((seed + 100 * ($2 + 1)))
 	mkdir -p "$cgroup"
 	echo "${limit}M" >"$cgroup/memory.max"
+	{
+		echo 0 >"$cgroup/cgroup.procs"
+		load_fio "$seconds"
+	} & jobs=($!)
+	wait_for_fio "${jobs[0]}"
 	: >"$state/disturbed"
 	for what in freeze reclaim caches sync; do
 		repeat disturb_$what & disturbers+=($!)
@@ -127,7 +154,7 @@ load_for()
 		wait "$job" || failed=1
 	done
 	wait "${disturbers[@]}" || fail "a disturber failed"
-	say "memory.events: $(xargs <"$cgroup/memory.events")"
+	say "memory.events: $(xargs <"$cgroup/memory.events") peak $(cat "$cgroup/memory.peak")"
 	[ $failed = 0 ] || fail "the load failed"
 	rmdir "$cgroup"
 }

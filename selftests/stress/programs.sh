@@ -5,21 +5,23 @@
 # anything else would go on.
 
 programs=/tmp/stack-programs
-program_names="awk bash blkfd btrfs cat dd dirname e2fsck find fio fsck.f2fs fsfreeze grep jq
-	md5sum mkdir mkfs.btrfs mkfs.ext4 mkfs.f2fs mkfs.xfs mkswap mount rm rmdir sleep
+program_names="awk bash blkfd btrfs cat dd dirname e2fsck find fio fsck.f2fs fsfreeze grep
+	jq md5sum mkdir mkfs.btrfs mkfs.ext4 mkfs.f2fs mkfs.xfs mkswap mount rm rmdir sleep
 	swapoff swapon sync truncate umount wc wipefs xargs xfs_repair"
 
+# What the loader says of each, in one go: ldd starts a shell and two more programs.
 copy_programs()
 {
-	local name path
+	local name paths=() path
 
-	mkdir -p "$programs/bin" "$programs/lib"
 	for name in $program_names; do
-		path=$(command -v "$name")
-		cp -L "$path" "$programs/bin/"
-		ldd "$path" | awk '$3 ~ "^/" { print $3 }' | xargs -r cp -Lnt "$programs/lib"
+		paths+=("$(command -v "$name")")
 	done
-	cp "$here/fsload" "$programs/bin/"
+	mkdir -p "$programs/bin" "$programs/lib"
+	cp -Lt "$programs/bin" "${paths[@]}" "$here/fsload"
+	for path in "${paths[@]}"; do
+		LD_TRACE_LOADED_OBJECTS=1 "$path"
+	done | awk '$3 ~ "^/" { print $3 }' | sort -u | xargs cp -Lt "$programs/lib"
 }
 
 # run_from_memory SCRIPT ARG...: starts this script again, unless that has been done.
