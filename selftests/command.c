@@ -36,22 +36,10 @@ FIXTURE_TEARDOWN(command)
 	EXPECT_EQ(true, test_wait_none());
 }
 
-static int sh(char *out, size_t size, const char *line)
-{
-	return test_output(out, size, "bash", "-c", line);
-}
+#define RUN(line) test_shell(self->out, sizeof(self->out), line)
 
-#define RUN(line) sh(self->out, sizeof(self->out), line)
-
-/* The command line ends with this status and has printed, among others, text. */
 #define EXPECT_RUN(status, text, line) \
-do { \
-	const char *run_line = line; \
-	EXPECT_EQ(status, RUN(run_line)) \
-		TH_LOG("%s: %s", run_line, self->out); \
-	EXPECT_NE(NULL, strstr(self->out, text)) \
-		TH_LOG("%s: %s", run_line, self->out); \
-} while (0)
+	TEST_EXPECT_RUN(status, text, test_shell, line)
 
 /* It succeeds and has printed exactly text. */
 #define EXPECT_OUTPUT(text, line) \

@@ -532,6 +532,11 @@ int test_run(char *out, size_t size, const char *const argv[])
 	return ret;
 }
 
+int test_shell(char *out, size_t size, const char *line)
+{
+	return test_output(out, size, "bash", "-c", line);
+}
+
 int test_become(unsigned int user)
 {
 	if (setresgid(user, user, user) || setresuid(user, user, user))

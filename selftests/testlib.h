@@ -204,6 +204,22 @@ int test_run(char *out, size_t size, const char *const argv[]);
 #define test_output(out, size, ...) \
 	test_run(out, size, (const char *const[]){ __VA_ARGS__, NULL })
 
+/* A command line of bash. */
+int test_shell(char *out, size_t size, const char *line);
+
+/*
+ * In a test whose fixture has an array out: how(), which is test_shell() or one like
+ * it, ends with status and has printed, among others, text.
+ */
+#define TEST_EXPECT_RUN(status, text, how, line) \
+do { \
+	const char *run_line = line; \
+	EXPECT_EQ(status, how(self->out, sizeof(self->out), run_line)) \
+		TH_LOG("%s: %s", run_line, self->out); \
+	EXPECT_NE(NULL, strstr(self->out, text)) \
+		TH_LOG("%s: %s", run_line, self->out); \
+} while (0)
+
 /* All uids, and all gids, of the process. */
 int test_become(unsigned int user);
 

@@ -33,25 +33,11 @@ FIXTURE(user) {
 	char out[8192];
 };
 
-static int sh(char *out, size_t size, const char *line)
-{
-	return test_output(out, size, "bash", "-c", line);
-}
-
 static int sh_as_user(char *out, size_t size, const char *line)
 {
 	return test_output(out, size, "setpriv", "--reuid", USER_TEXT, "--regid",
 			   USER_TEXT, "--clear-groups", "bash", "-c", line);
 }
-
-#define EXPECT(status, text, how, line) \
-do { \
-	const char *run_line = line; \
-	EXPECT_EQ(status, how(self->out, sizeof(self->out), run_line)) \
-		TH_LOG("%s: %s", run_line, self->out); \
-	EXPECT_NE(NULL, strstr(self->out, text)) \
-		TH_LOG("%s: %s", run_line, self->out); \
-} while (0)
 
 /* As an administrator would do it who lets users in: /dev/blkfd with another mode. */
 static int let_users_in(void)
@@ -82,18 +68,18 @@ FIXTURE_TEARDOWN(user)
 
 TEST_F(user, makes_and_checks_ext4)
 {
-	EXPECT(0, "hello", sh_as_user, "set -e; mkdir tree; echo hello >tree/file\n"
-	       "blkfd exec --size 16M image -- mkfs.ext4 -q -d tree {}\n"
-	       "blkfd exec image -- e2fsck -fn {}\n"
-	       "blkfd exec image -- debugfs -R 'cat /file' {}");
+	TEST_EXPECT_RUN(0, "hello", sh_as_user, "set -e; mkdir tree; echo hello >tree/file\n"
+			"blkfd exec --size 16M image -- mkfs.ext4 -q -d tree {}\n"
+			"blkfd exec image -- e2fsck -fn {}\n"
+			"blkfd exec image -- debugfs -R 'cat /file' {}");
 }
 
 TEST_F(user, makes_and_checks_xfs)
 {
-	EXPECT(0, "magicnum = 0x58465342", sh_as_user, "set -e\n"
-	       "blkfd exec --size 320M image -- mkfs.xfs -q {}\n"
-	       "blkfd exec image -- xfs_repair {} 2>&1\n"
-	       "blkfd exec --read-only image -- xfs_db -r -c 'sb 0' -c p {}");
+	TEST_EXPECT_RUN(0, "magicnum = 0x58465342", sh_as_user, "set -e\n"
+			"blkfd exec --size 320M image -- mkfs.xfs -q {}\n"
+			"blkfd exec image -- xfs_repair {} 2>&1\n"
+			"blkfd exec --read-only image -- xfs_db -r -c 'sb 0' -c p {}");
 }
 
 static int set_block_size(int fd, int size)
@@ -168,26 +154,26 @@ TEST_F(user, says_so_from_a_32_bit_program)
 
 TEST_F(user, partitions_and_copies)
 {
-	EXPECT(0, "size=        2048", sh_as_user, "set -e\n"
-	       "head -c 1M /dev/urandom >data\n"
-	       "blkfd exec --size 8M image -- sh -c \\\n"
-	       "'echo start=2048,size=2048 | sfdisk -q {}; sfdisk -d {}'\n"
-	       "blkfd exec --offset 1M --length 1M image -- dd if=data of={} status=none\n"
-	       "blkfd exec --offset 1M --length 1M image -- cmp data {}\n");
+	TEST_EXPECT_RUN(0, "size=        2048", sh_as_user, "set -e\n"
+			"head -c 1M /dev/urandom >data\n"
+			"blkfd exec --size 8M image -- sh -c \\\n"
+			"'echo start=2048,size=2048 | sfdisk -q {}; sfdisk -d {}'\n"
+			"blkfd exec --offset 1M --length 1M image -- dd if=data of={} status=none\n"
+			"blkfd exec --offset 1M --length 1M image -- cmp data {}\n");
 }
 
 /* Mode and capabilities are as for any device of the user's own. */
 TEST_F(user, does_nothing_privileged)
 {
-	EXPECT(0, "", sh_as_user, "blkfd exec --size 16M image -- mkfs.ext4 -q {}");
-	EXPECT(1, "Operation not permitted", sh_as_user,
-	       "mkdir dir; blkfd mount image dir");
-	EXPECT(32, "", sh_as_user, "blkfd exec image -- mount -t ext4 {} dir");
-	EXPECT(1, "Permission denied", sh_as_user,
-	       "blkfd exec image -- blockdev --setro {}");
-	EXPECT(1, "Operation not permitted", sh_as_user, "mknod node b 240 0");
-	EXPECT(255, "Operation not permitted", sh_as_user,
-	       "blkfd exec image -- sh -c 'mkswap -q {}; swapon {}'");
+	TEST_EXPECT_RUN(0, "", sh_as_user, "blkfd exec --size 16M image -- mkfs.ext4 -q {}");
+	TEST_EXPECT_RUN(1, "Operation not permitted", sh_as_user,
+			"mkdir dir; blkfd mount image dir");
+	TEST_EXPECT_RUN(32, "", sh_as_user, "blkfd exec image -- mount -t ext4 {} dir");
+	TEST_EXPECT_RUN(1, "Permission denied", sh_as_user,
+			"blkfd exec image -- blockdev --setro {}");
+	TEST_EXPECT_RUN(1, "Operation not permitted", sh_as_user, "mknod node b 240 0");
+	TEST_EXPECT_RUN(255, "Operation not permitted", sh_as_user,
+			"blkfd exec image -- sh -c 'mkswap -q {}; swapon {}'");
 }
 
 TEST_F(user, sees_no_file_that_it_may_not)
@@ -196,23 +182,23 @@ TEST_F(user, sees_no_file_that_it_may_not)
 	ASSERT_EQ(0, chmod(TEST_DIR "/secret", 0600));
 	ASSERT_LE(0, test_file(TEST_DIR "/public", TEST_MIB, 0));
 	ASSERT_EQ(0, chmod(TEST_DIR "/public", 0644));
-	EXPECT(1, "Permission denied", sh_as_user,
-	       "blkfd exec " TEST_DIR "/secret -- true");
-	EXPECT(1, "Permission denied", sh_as_user,
-	       "blkfd exec " TEST_DIR "/public -- true");
-	EXPECT(2, "Read-only file system", sh_as_user,
-	       "blkfd exec --read-only " TEST_DIR "/public -- sh -c ': >>{}'");
+	TEST_EXPECT_RUN(1, "Permission denied", sh_as_user,
+			"blkfd exec " TEST_DIR "/secret -- true");
+	TEST_EXPECT_RUN(1, "Permission denied", sh_as_user,
+			"blkfd exec " TEST_DIR "/public -- true");
+	TEST_EXPECT_RUN(2, "Read-only file system", sh_as_user,
+			"blkfd exec --read-only " TEST_DIR "/public -- sh -c ': >>{}'");
 }
 
 TEST_F(user, keeps_its_device_from_others)
 {
-	EXPECT(0, "", sh_as_user, "truncate -s 1M image");
-	EXPECT(1, "Permission denied", sh,
-	       "exec 3< <(exec setpriv --reuid " USER_TEXT " --clear-groups \\\n"
-	       "blkfd exec image -- sh -c 'echo {}; read wait' </dev/zero)\n"
-	       "read -r path <&3; kill=${path#/proc/}; kill=${kill%%/*}\n"
-	       "setpriv --reuid 61001 --clear-groups dd if=$path of=/dev/null count=1\n"
-	       "status=$?; kill $kill; exit $status");
+	TEST_EXPECT_RUN(0, "", sh_as_user, "truncate -s 1M image");
+	TEST_EXPECT_RUN(1, "Permission denied", test_shell,
+			"exec 3< <(exec setpriv --reuid " USER_TEXT " --clear-groups \\\n"
+			"blkfd exec image -- sh -c 'echo {}; read wait' </dev/zero)\n"
+			"read -r path <&3; kill=${path#/proc/}; kill=${kill%%/*}\n"
+			"setpriv --reuid 61001 --clear-groups dd if=$path of=/dev/null count=1\n"
+			"status=$?; kill $kill; exit $status");
 }
 
 /* The rule as an administrator would put it in force, but for the group's name. */
@@ -220,15 +206,16 @@ TEST_F(user, rule_lets_a_group_in)
 {
 	if (access("/run/udev/control", F_OK))
 		SKIP(return, "no udevd");
-	EXPECT(0, "660 disk", sh, "rules=/run/udev/rules.d/60-blkfd.rules; set -e\n"
-	       "umount /dev/blkfd; mkdir -p ${rules%/*}\n"
-	       "sed 's/GROUP=\"blkfd\"/GROUP=\"disk\"/' \\\n"
-	       "	/blkfd/tools/admin/60-blkfd.rules >$rules\n"
-	       "udevadm control --reload\n"
-	       "udevadm trigger --settle /sys/class/misc/blkfd\n"
-	       "stat -c '%a %G' /dev/blkfd\n"
-	       "rm $rules; udevadm control --reload\n"
-	       "chgrp root /dev/blkfd; chmod 600 /dev/blkfd");
+	TEST_EXPECT_RUN(0, "660 disk", test_shell, "set -e\n"
+			"rules=/run/udev/rules.d/60-blkfd.rules\n"
+			"umount /dev/blkfd; mkdir -p ${rules%/*}\n"
+			"sed 's/GROUP=\"blkfd\"/GROUP=\"disk\"/' \\\n"
+			"	/blkfd/tools/admin/60-blkfd.rules >$rules\n"
+			"udevadm control --reload\n"
+			"udevadm trigger --settle /sys/class/misc/blkfd\n"
+			"stat -c '%a %G' /dev/blkfd\n"
+			"rm $rules; udevadm control --reload\n"
+			"chgrp root /dev/blkfd; chmod 600 /dev/blkfd");
 }
 
 /* No step is tried twice. */
@@ -243,13 +230,14 @@ TEST_F(user, rule_lets_a_group_in)
 
 TEST_F_TIMEOUT(user, builders_do_not_get_in_each_others_way, 600)
 {
-	EXPECT(0, "all " BUILDERS, sh, BUILD
-	       "jobs= failed=0\n"
-	       "for i in $(seq " BUILDERS "); do\n"
-	       "	(build $i) >log.$i 2>&1 & jobs+=\" $!\"\n"
-	       "done\n"
-	       "for job in $jobs; do wait $job || failed=$((failed + 1)); done\n"
-	       "[ $failed = 0 ] && echo all " BUILDERS " || tail -n 3 log.*; exit $failed\n");
+	TEST_EXPECT_RUN(0, "all " BUILDERS, test_shell, BUILD
+			"jobs= failed=0\n"
+			"for i in $(seq " BUILDERS "); do\n"
+			"	(build $i) >log.$i 2>&1 & jobs+=\" $!\"\n"
+			"done\n"
+			"for job in $jobs; do wait $job || failed=$((failed + 1)); done\n"
+			"[ $failed = 0 ] && echo all " BUILDERS " || tail -n 3 log.*\n"
+			"exit $failed\n");
 }
 
 FIXTURE(cgroup) {

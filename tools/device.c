@@ -193,8 +193,8 @@ static void explain_refusal(const char *path, int fd, int error,
 		complain("%s: on a device on a file, too deep", path);
 		break;
 	case EPERM:
-		complain("%s: /dev/blkfd allows for no such device here: see 'blkfd limits'",
-			 path);
+		complain("%s: /dev/blkfd, or the device cgroup, allows for no such device here: "
+			 "see 'blkfd limits' and blkfd(4)", path);
 		break;
 	case EDQUOT:
 		complain("%s: as many devices, or bytes, as there may be for you: see %s",
