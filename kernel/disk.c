@@ -4,6 +4,7 @@
  * nearly all that a device costs, most of it for sysfs, so some are made ahead:
  * spares, of size 0 and hidden, in which no open finds a device.
  */
+#include <linux/backing-dev.h>
 #include <linux/blkdev.h>
 #include <linux/kdev_t.h>
 #include <linux/list.h>
@@ -118,9 +119,16 @@ static int blkfd_disk_register(struct gendisk *disk, u64 id)
 	/* Without memory for the name it says that there is no name. */
 	if (ret && !dev_name(disk_to_dev(disk)))
 		ret = -ENOMEM;
-	if (ret)
+	if (ret) {
 		xa_erase(&blkfd_disk_minors, minor);
-	return ret;
+		return ret;
+	}
+	/*
+	 * The event of its being added has been sent, which nothing could prevent.
+	 * That of its removal is work for udevd that nobody asks for.
+	 */
+	dev_set_uevent_suppress(disk->bdi->dev, true);
+	return 0;
 }
 
 /* Returns: a live disk without a device. */
