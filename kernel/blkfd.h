@@ -193,6 +193,11 @@ struct blkfd_device {
 	bool dying;
 	struct work_struct reap;
 
+	/* Of limits.c. @freed: to be set when the disk is freed. */
+	struct blkfd_device *next_husk;
+	bool is_husk;
+	bool *freed;
+
 	/* REQ_OP_* to try without a worker, as bits. */
 	unsigned int inline_ops;
 	/* Attempts in a row that came to nothing; races do no harm. */
@@ -233,7 +238,9 @@ void blkfd_control_put(struct blkfd_control *control);
 struct blkfd_control *blkfd_control_of(struct file *file);
 int blkfd_control_check(const struct blkfd_control *control, u32 flags,
 			const struct blkfd_window *window);
-int blkfd_control_charge(struct blkfd_control *control, u64 bytes);
+int blkfd_control_charge(struct blkfd_control *control, u64 bytes, bool really);
+void blkfd_control_add_husks(struct blkfd_control *control, int count,
+			     s64 bytes);
 void blkfd_control_uncharge(struct blkfd_control *control, u64 bytes);
 int blkfd_control_recharge(struct blkfd_control *control, u64 before,
 			   u64 after);
@@ -296,11 +303,12 @@ int blkfd_ioctl_device(struct block_device *bdev, blk_mode_t mode,
 /* limits.c */
 int blkfd_limits_init(void);
 void blkfd_limits_exit(void);
-struct blkfd_account *blkfd_limits_charge(const struct cred *cred,
-					  struct blkfd_control *control,
-					  u64 bytes);
-void blkfd_limits_uncharge(struct blkfd_account *account,
-			   struct blkfd_control *control, u64 bytes);
+unsigned int blkfd_limits_now(void);
+int blkfd_limits_wait(unsigned int since);
+int blkfd_limits_charge(struct blkfd_device *dev);
+void blkfd_limits_bury(struct blkfd_device *dev);
+void blkfd_limits_put_disk(struct blkfd_device *dev);
+void blkfd_limits_uncharge(struct blkfd_device *dev);
 void blkfd_limits_fill(struct blkfd_limits *limits);
 int blkfd_limits_next_user(struct blkfd_user *user);
 

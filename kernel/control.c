@@ -32,6 +32,8 @@
  * @depth: How many there are around it.
  * @bounds: Never wider than those of @parent; what is output in it, under
  *	blkfd_control_lock.
+ * @husks: Devices in @bounds that are on their way out; under blkfd_control_lock.
+ * @husk_bytes: Of these.
  * @revoked: Makes nothing any more; under blkfd_control_lock.
  */
 struct blkfd_control {
@@ -39,6 +41,8 @@ struct blkfd_control {
 	struct blkfd_control *parent;
 	unsigned int depth;
 	struct blkfd_instance bounds;
+	u32 husks;
+	u64 husk_bytes;
 	bool revoked;
 };
 
@@ -101,21 +105,35 @@ static bool blkfd_control_is_revoked(const struct blkfd_control *control)
 	return false;
 }
 
-static bool blkfd_control_has_room(const struct blkfd_control *control,
-				   u32 devices, u64 bytes)
+static bool blkfd_control_holds(const struct blkfd_instance *bounds,
+				u64 devices, u64 bytes)
+{
+	return devices <= bounds->max_devices &&
+	       (bounds->max_bytes == BLKFD_CONTROL_ANY_BYTES ||
+		bytes <= bounds->max_bytes);
+}
+
+/* Returns: 0, -EDQUOT, or -EAGAIN if there will be room once there are no husks. */
+static int blkfd_control_check_room(const struct blkfd_control *control,
+				    u32 devices, u64 bytes)
 {
 	const struct blkfd_instance *bounds;
+	u64 all_devices, all_bytes;
+	int ret = 0;
 
 	lockdep_assert_held(&blkfd_control_lock);
 	for (; control; control = control->parent) {
 		bounds = &control->bounds;
-		if (devices > bounds->max_devices - bounds->devices)
-			return false;
-		if (bounds->max_bytes != BLKFD_CONTROL_ANY_BYTES &&
-		    bytes > bounds->max_bytes - bounds->bytes)
-			return false;
+		all_devices = (u64)bounds->devices + devices;
+		all_bytes = bounds->bytes + bytes;
+		if (blkfd_control_holds(bounds, all_devices, all_bytes))
+			continue;
+		if (!blkfd_control_holds(bounds, all_devices - control->husks,
+					 all_bytes - control->husk_bytes))
+			return -EDQUOT;
+		ret = -EAGAIN;
 	}
-	return true;
+	return ret;
 }
 
 static void blkfd_control_add(struct blkfd_control *control, u32 devices,
@@ -132,24 +150,42 @@ static void blkfd_control_add(struct blkfd_control *control, u32 devices,
  * blkfd_control_charge - count a device that is to be made
  * @control: Of the control file.
  * @bytes: The size of the device.
+ * @really: Otherwise only say what would come of it.
  *
  * Context: may be called under a spinlock.
  *
- * Returns: 0, -ESTALE if it was revoked, -EDQUOT.
+ * Returns: 0, -ESTALE if it was revoked, -EDQUOT, -EAGAIN if husks are in the way.
  */
-int blkfd_control_charge(struct blkfd_control *control, u64 bytes)
+int blkfd_control_charge(struct blkfd_control *control, u64 bytes, bool really)
 {
-	int ret = 0;
+	int ret;
 
 	spin_lock(&blkfd_control_lock);
 	if (blkfd_control_is_revoked(control))
 		ret = -ESTALE;
-	else if (!blkfd_control_has_room(control, 1, bytes))
-		ret = -EDQUOT;
 	else
+		ret = blkfd_control_check_room(control, 1, bytes);
+	if (!ret && really)
 		blkfd_control_add(control, 1, bytes);
 	spin_unlock(&blkfd_control_lock);
 	return ret;
+}
+
+/**
+ * blkfd_control_add_husks - count devices as being on their way out, or not
+ * @control: Of the control file they were made by.
+ * @count: How many more of them are.
+ * @bytes: The size of all of them, with the same sign.
+ */
+void blkfd_control_add_husks(struct blkfd_control *control, int count,
+			     s64 bytes)
+{
+	spin_lock(&blkfd_control_lock);
+	for (; control; control = control->parent) {
+		control->husks += count;
+		control->husk_bytes += bytes;
+	}
+	spin_unlock(&blkfd_control_lock);
 }
 
 /* The end of blkfd_control_charge(); bytes as of the last change. */
@@ -166,7 +202,7 @@ void blkfd_control_uncharge(struct blkfd_control *control, u64 bytes)
  * @before: Its size in bytes.
  * @after: What that is to become.
  *
- * Returns: 0, or -EDQUOT; always 0 if @after is not more.
+ * Returns: 0; if @after is more, also -EDQUOT or -EAGAIN, if husks are in the way.
  */
 int blkfd_control_recharge(struct blkfd_control *control, u64 before,
 			   u64 after)
@@ -174,10 +210,9 @@ int blkfd_control_recharge(struct blkfd_control *control, u64 before,
 	int ret = 0;
 
 	spin_lock(&blkfd_control_lock);
-	if (after > before &&
-	    !blkfd_control_has_room(control, 0, after - before))
-		ret = -EDQUOT;
-	else
+	if (after > before)
+		ret = blkfd_control_check_room(control, 0, after - before);
+	if (!ret)
 		blkfd_control_add(control, 0, after - before);
 	spin_unlock(&blkfd_control_lock);
 	return ret;

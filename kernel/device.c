@@ -41,7 +41,7 @@ static void blkfd_device_release(struct gendisk *disk)
 	fput(dev->window.file);
 	dev->window.file = NULL;
 	mutex_unlock(&dev->lock);
-	queue_work(blkfd_disk_queue, &dev->reap);
+	blkfd_limits_bury(dev);
 }
 
 /* Takes milliseconds, most of them waiting for RCU: nobody should have to. */
@@ -53,7 +53,7 @@ static void blkfd_device_reap(struct work_struct *work)
 	del_gendisk(dev->disk);
 	/* Not when the disk is freed, which may be in any context. */
 	blkfd_io_exit_device(dev);
-	put_disk(dev->disk);
+	blkfd_limits_put_disk(dev);
 }
 
 static void blkfd_device_free_uncharged(struct blkfd_device *dev)
@@ -67,7 +67,7 @@ static void blkfd_device_free_uncharged(struct blkfd_device *dev)
 
 static void blkfd_device_free(struct blkfd_device *dev)
 {
-	blkfd_limits_uncharge(dev->account, dev->control, dev->charged);
+	blkfd_limits_uncharge(dev);
 	blkfd_device_free_uncharged(dev);
 }
 
@@ -89,36 +89,6 @@ const struct block_device_operations blkfd_device_ops = {
 	.free_disk	= blkfd_device_free_disk,
 };
 
-/*
- * Husks count until they are freed, but who has closed a device can have what it
- * had: before that is refused, they are waited for.
- */
-static void blkfd_device_wait_for_husks(void)
-{
-	flush_workqueue(blkfd_disk_queue);
-}
-
-static int blkfd_device_try_charge(struct blkfd_device *dev)
-{
-	struct blkfd_account *account;
-
-	account = blkfd_limits_charge(dev->creator, dev->control, dev->charged);
-	if (IS_ERR(account))
-		return PTR_ERR(account);
-	dev->account = account;
-	return 0;
-}
-
-static int blkfd_device_charge(struct blkfd_device *dev)
-{
-	int ret = blkfd_device_try_charge(dev);
-
-	if (ret != -EDQUOT && ret != -ENOSPC)
-		return ret;
-	blkfd_device_wait_for_husks();
-	return blkfd_device_try_charge(dev);
-}
-
 static struct blkfd_device *
 blkfd_device_alloc(struct blkfd_control *control,
 		   const struct blkfd_window *window)
@@ -136,7 +106,7 @@ blkfd_device_alloc(struct blkfd_control *control,
 	dev->creator_pid = get_pid(task_tgid(current));
 	mutex_init(&dev->lock);
 	INIT_WORK(&dev->reap, blkfd_device_reap);
-	ret = blkfd_device_charge(dev);
+	ret = blkfd_limits_charge(dev);
 	if (ret) {
 		blkfd_device_free_uncharged(dev);
 		return ERR_PTR(ret);
@@ -286,14 +256,19 @@ static int blkfd_device_change_length(struct blkfd_device *dev, u64 length)
 	return 0;
 }
 
-/* The larger size counts until it is sure that the smaller one will do. */
-static int blkfd_device_set_length(struct blkfd_device *dev, u64 length)
+/*
+ * The larger size counts until it is sure that the smaller one will do. Returns: 0 or
+ * an errno; with @husks set, there are only those in the way.
+ */
+static int blkfd_device_set_length(struct blkfd_device *dev, u64 length,
+				   bool *husks)
 {
 	u64 most = max(dev->charged, length), now;
 	int ret;
 
 	lockdep_assert_held(&dev->lock);
 	ret = blkfd_control_recharge(dev->control, dev->charged, most);
+	*husks = ret == -EAGAIN;
 	if (ret)
 		return ret;
 	ret = blkfd_device_change_length(dev, length);
@@ -303,14 +278,16 @@ static int blkfd_device_set_length(struct blkfd_device *dev, u64 length)
 	return ret;
 }
 
-static int blkfd_device_try_resize(struct blkfd_device *dev, u64 length)
+static int blkfd_device_try_resize(struct blkfd_device *dev, u64 length,
+				   bool *husks)
 {
 	int ret;
 
+	*husks = false;
 	mutex_lock(&dev->lock);
 	ret = blkfd_backing_length(&dev->window, length, &length);
 	if (!ret)
-		ret = blkfd_device_set_length(dev, length);
+		ret = blkfd_device_set_length(dev, length, husks);
 	mutex_unlock(&dev->lock);
 	return ret;
 }
@@ -324,10 +301,13 @@ static int blkfd_device_try_resize(struct blkfd_device *dev, u64 length)
  */
 int blkfd_device_resize(struct blkfd_device *dev, u64 length)
 {
-	int ret = blkfd_device_try_resize(dev, length);
+	unsigned int now;
+	bool husks;
+	int ret;
 
-	if (ret != -EDQUOT)
-		return ret;
-	blkfd_device_wait_for_husks();
-	return blkfd_device_try_resize(dev, length);
+	do {
+		now = blkfd_limits_now();
+		ret = blkfd_device_try_resize(dev, length, &husks);
+	} while (husks && !(ret = blkfd_limits_wait(now)));
+	return ret;
 }

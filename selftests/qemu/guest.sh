@@ -14,12 +14,17 @@ export HOME=/root LANG=C.UTF-8 TERM=dumb
 # Of a kernel made to find bugs, that many times what the tests allow for.
 [ ! -e $kmemleak ] || export TEST_SLOWDOWN=10
 
-# /dev/vda is shown to udevd, so that it watches it; the rest need not be.
+# In a cgroup, as systemd has it: all its workers have one share of the processors.
+# /dev/vda is shown to it, so that it watches it; the rest need not be.
 start_udevd()
 {
-	local tries=$((200 * ${TEST_SLOWDOWN:-1}))
+	local tries=$((200 * ${TEST_SLOWDOWN:-1})) cgroup=/sys/fs/cgroup/udevd
 
-	/usr/lib/systemd/systemd-udevd --daemon
+	mkdir $cgroup
+	(
+		echo 0 >$cgroup/cgroup.procs
+		exec /usr/lib/systemd/systemd-udevd --daemon
+	)
 	echo add >/sys/block/vda/uevent
 	until compgen -G '/run/udev/data/b*' >/dev/null || [ $((tries--)) = 0 ]; do
 		read -rt 0.02 <>/run/out
