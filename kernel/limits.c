@@ -443,7 +443,7 @@ int blkfd_limits_next_user(struct blkfd_user *user)
 	*user = (struct blkfd_user) { .uid = U32_MAX };
 	spin_lock(&blkfd_limits_lock);
 	hash_for_each(blkfd_limits_accounts, bucket, account, node) {
-		if (account->ns != ns)
+		if (account->ns != ns || !account->devices)
 			continue;
 		uid = from_kuid_munged(ns, account->uid);
 		if (uid < least || uid > user->uid)
