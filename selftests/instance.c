@@ -231,8 +231,9 @@ TEST_F(instance, bounds_no_bytes_unless_asked_to)
 static void *churn(void *arg)
 {
 	int instance = *(int *)arg, backing = test_memfd(SIZE), fd;
+	int rounds = 200 / test_slowdown();
 
-	for (int i = 0; i < 200; i++) {
+	for (int i = 0; i < rounds; i++) {
 		fd = create_length(instance, backing, SIZE / 2);
 		if (fd < 0)
 			continue;
