@@ -105,31 +105,31 @@ static bool blkfd_control_is_revoked(const struct blkfd_control *control)
 	return false;
 }
 
+/* Whether there is room for more, beside what is there but for @husks: no sum, which could wrap. */
 static bool blkfd_control_holds(const struct blkfd_instance *bounds,
-				u64 devices, u64 bytes)
+				u32 husks, u64 husk_bytes, u32 devices,
+				u64 bytes)
 {
-	return devices <= bounds->max_devices &&
+	u32 alive = bounds->devices - husks;
+	u64 alive_bytes = bounds->bytes - husk_bytes;
+
+	return devices <= bounds->max_devices - alive &&
 	       (bounds->max_bytes == BLKFD_CONTROL_ANY_BYTES ||
-		bytes <= bounds->max_bytes);
+		bytes <= bounds->max_bytes - alive_bytes);
 }
 
 /* Returns: 0, -EDQUOT, or -EAGAIN if there will be room once there are no husks. */
 static int blkfd_control_check_room(const struct blkfd_control *control,
 				    u32 devices, u64 bytes)
 {
-	const struct blkfd_instance *bounds;
-	u64 all_devices, all_bytes;
 	int ret = 0;
 
 	lockdep_assert_held(&blkfd_control_lock);
 	for (; control; control = control->parent) {
-		bounds = &control->bounds;
-		all_devices = (u64)bounds->devices + devices;
-		all_bytes = bounds->bytes + bytes;
-		if (blkfd_control_holds(bounds, all_devices, all_bytes))
+		if (blkfd_control_holds(&control->bounds, 0, 0, devices, bytes))
 			continue;
-		if (!blkfd_control_holds(bounds, all_devices - control->husks,
-					 all_bytes - control->husk_bytes))
+		if (!blkfd_control_holds(&control->bounds, control->husks,
+					 control->husk_bytes, devices, bytes))
 			return -EDQUOT;
 		ret = -EAGAIN;
 	}

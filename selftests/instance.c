@@ -228,6 +228,19 @@ TEST_F(instance, bounds_no_bytes_unless_asked_to)
 	EXPECT_LE(0, create(instance, self->backing));
 }
 
+TEST_F(instance, bounds_more_bytes_than_wrap)
+{
+	struct blkfd_instance bounds = { .max_bytes = UINT64_MAX - 1 };
+	int instance = new_instance(self->control, &bounds), huge;
+
+	ASSERT_LE(0, instance);
+	huge = test_memfd(INT64_MAX & ~511LL);
+	ASSERT_LE(0, huge);
+	EXPECT_LE(0, create(instance, huge));
+	EXPECT_LE(0, create(instance, huge));
+	EXPECT_EQ(-EDQUOT, create(instance, huge));
+}
+
 static void *churn(void *arg)
 {
 	int instance = *(int *)arg, backing = test_memfd(SIZE), fd;

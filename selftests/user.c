@@ -146,10 +146,10 @@ TEST_F(user, says_so_from_a_32_bit_program)
 		      ioctl(fd, BLKBSZGET, size) || *size != 512 ? 2 : 0);
 	}
 	ASSERT_LT(0, wait(&status));
+	close(fd);
 	if (WIFSIGNALED(status))
 		SKIP(return, "no system calls of 32 bits");
 	EXPECT_EQ(0, status);
-	close(fd);
 }
 
 TEST_F(user, partitions_and_copies)
