@@ -14,6 +14,7 @@ KERNELS := 6.12 7.3
 STRESS_KERNELS ?= $(addsuffix -debug,$(KERNELS))
 STRESS_PAIRS ?= all
 STRESS_SECONDS ?= 300
+ROUNDS ?=
 
 # m, or empty: no blkfd_mountfd.ko, as for a kernel that cannot be patched.
 MOUNTFD ?= $(shell cd $(KDIR)/include/config 2>/dev/null && \
@@ -93,6 +94,14 @@ stress:
 		$(RUN) -k $$kernel -m 4096 -t 86400 -- selftests/stress/stack.sh \
 			-s $(STRESS_SECONDS) $(STRESS_PAIRS) || exit; \
 	done
+
+# The long form of a test program, on each kernel: $(call long,NAME,ROUNDS)
+define long
+for kernel in $(KERNELS); do \
+	$(RUN) -k $$kernel -m 3072 -t 86400 -- env TEST_ROUNDS=$(or $(ROUNDS),$(2)) \
+		TEST_LIMIT=86000 selftests/run-all.sh $(1) || exit; \
+done
+endef
 
 check-style:
 	selftests/check-style.sh

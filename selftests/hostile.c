@@ -343,6 +343,17 @@ static bool is_unused(void *control)
 	return !blkfd_get_limits(*(int *)control, &limits) && !limits.devices;
 }
 
+/* How many disks there have been. */
+static uint64_t count_disks(int control)
+{
+	int file = backing(), fd = blkfd_create_by(control, file, NULL);
+	uint64_t id = fd < 0 ? 0 : test_id(fd);
+
+	close(fd);
+	close(file);
+	return id;
+}
+
 static bool is_crowded(void *control)
 {
 	struct blkfd_limits limits;
@@ -356,6 +367,7 @@ TEST_F_TIMEOUT(hostile, neighbour_keeps_nobody_from_building, 600)
 	struct party hostile = { "hostile", HOSTILE, attack_for_ever, 0 };
 	struct blkfd_limits limits;
 	double alone, beside_burner, beside_hostile;
+	uint64_t disks;
 
 	ASSERT_EQ(0, make_room(self->control, &burner));
 	ASSERT_EQ(0, make_room(self->control, &hostile));
@@ -366,10 +378,14 @@ TEST_F_TIMEOUT(hostile, neighbour_keeps_nobody_from_building, 600)
 	ASSERT_EQ(0, kill_party(&burner));
 	start(&hostile);
 	EXPECT_TRUE(test_wait(is_crowded, &self->control, 30 * TEST_TIMEOUT_MS));
+	disks = count_disks(self->control);
 	beside_hostile = time_builds();
+	disks = count_disks(self->control) - disks;
 	EXPECT_EQ(0, blkfd_get_limits(self->control, &limits));
-	TH_LOG("%d builds: %.2f s, beside a burner %.2f s, beside %u devices %.2f s",
-	       BUILDS, alone, beside_burner, limits.devices, beside_hostile);
+	TH_LOG("%d builds: %.2f s alone, %.2f s beside a burner, %.2f s beside the attack",
+	       BUILDS, alone, beside_burner, beside_hostile);
+	TH_LOG("which had %u devices, and %llu disks made meanwhile",
+	       limits.devices, (unsigned long long)disks);
 	EXPECT_LT(0, alone);
 	EXPECT_LT(0, beside_burner);
 	EXPECT_LT(0, beside_hostile);

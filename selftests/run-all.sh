@@ -3,6 +3,7 @@
 # run-all.sh [NAME...]: runs the test programs (all that a source here names),
 # each under a time limit, and adds up their TAP. A program that crashes, runs
 # out of time, breaks its plan or leaves a device or a mount is one failure more.
+# TEST_LIMIT: the seconds that each may take; TEST_ROUNDS: see testlib.h.
 set -euo pipefail
 cd "$(dirname "$0")"
 . ./devices.sh
@@ -10,7 +11,7 @@ cd "$(dirname "$0")"
 # Cheap and basic ones first; programs not named here come last.
 order=(ioctl identity visibility life spares resize library io inline command mount mountfd stacking mkimage)
 slowdown=${TEST_SLOWDOWN:-1}
-limit=$((900 * slowdown))
+limit=$((${TEST_LIMIT:-900} * slowdown))
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

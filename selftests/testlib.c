@@ -580,6 +580,13 @@ unsigned int test_slowdown(void)
 	return slowdown > 1 ? slowdown : 1;
 }
 
+unsigned long test_rounds(unsigned long rounds)
+{
+	const char *text = getenv("TEST_ROUNDS");
+
+	return text ? strtoul(text, NULL, 10) : rounds;
+}
+
 static uint64_t now_ms(void)
 {
 	struct timespec now;

@@ -39,6 +39,12 @@
  */
 unsigned int test_slowdown(void);
 
+/*
+ * How much of the same a case does: $TEST_ROUNDS, which the long forms in the top
+ * Makefile set, or if that is not set so many.
+ */
+unsigned long test_rounds(unsigned long rounds);
+
 /* The harness has a case's seconds in static data: scaled before it starts. */
 #undef TEST_HARNESS_MAIN
 #define TEST_HARNESS_MAIN						\

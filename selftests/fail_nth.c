@@ -27,13 +27,13 @@ static int allow_faults(void)
 	       test_write_text("/sys/kernel/debug/fail_page_alloc/verbose", "0");
 }
 
-FIXTURE(fault) {
+FIXTURE(fail_nth) {
 	int nth;
 	int file;
 	int dev;
 };
 
-FIXTURE_SETUP(fault)
+FIXTURE_SETUP(fail_nth)
 {
 	self->nth = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
 	if (self->nth < 0)
@@ -45,7 +45,7 @@ FIXTURE_SETUP(fault)
 	ASSERT_LE(0, self->dev);
 }
 
-FIXTURE_TEARDOWN(fault)
+FIXTURE_TEARDOWN(fail_nth)
 {
 }
 
@@ -87,7 +87,7 @@ static void expect_device_or_enomem(struct __test_metadata *_metadata, int ret)
 }
 
 static void refuse_creation(struct __test_metadata *_metadata,
-			    FIXTURE_DATA(fault) *self, int spares)
+			    FIXTURE_DATA(fail_nth) *self, int spares)
 {
 	int first = create(&self->file), ret;
 
@@ -103,12 +103,12 @@ static void refuse_creation(struct __test_metadata *_metadata,
 	EXPECT_EQ(0, test_set_spares(TEST_SPARES));
 }
 
-TEST_F(fault, creation_fails_and_leaves_nothing)
+TEST_F(fail_nth, creation_fails_and_leaves_nothing)
 {
 	refuse_creation(_metadata, self, 0);
 }
 
-TEST_F(fault, creation_on_a_spare_fails_and_leaves_nothing)
+TEST_F(fail_nth, creation_on_a_spare_fails_and_leaves_nothing)
 {
 	refuse_creation(_metadata, self, TEST_MAX_SPARES);
 }
@@ -125,7 +125,7 @@ static int reopen(void *arg)
 	return ret < 0 ? -errno : ret;
 }
 
-TEST_F(fault, device_outlives_failing_opens)
+TEST_F(fail_nth, device_outlives_failing_opens)
 {
 	int ret = refuse_each(_metadata, self->nth, reopen, &self->dev,
 			      expect_device_or_enomem);
@@ -153,7 +153,7 @@ static void expect_data_or_enomem(struct __test_metadata *_metadata, int ret)
 }
 
 /* The commands have a reserve; who sends the bio may fail. */
-TEST_F(fault, reads_are_right_or_fail)
+TEST_F(fail_nth, reads_are_right_or_fail)
 {
 	char path[BLKFD_PATH_MAX];
 	int fd;
