@@ -150,6 +150,69 @@ TEST_F(command, exec_of_a_missing_file_fails)
 	EXPECT_RUN(1, "No such file", "blkfd exec $f -- true");
 }
 
+/* exec --new */
+
+#define NEW "blkfd exec --new --size 16M "
+
+TEST_F(command, new_file_appears_when_the_command_succeeds)
+{
+	EXPECT_EQ(0, RUN("umask 027; " NEW "$f -- mkfs.ext4 -q {}"));
+	EXPECT_OUTPUT("640 16777216\n", "e2fsck -fn $f >log 2>&1; stat -c '%a %s' $f");
+}
+
+TEST_F(command, new_file_has_no_name_before)
+{
+	EXPECT_OUTPUT("dir\n", NEW "$f -- ls");
+	EXPECT_EQ(0, RUN("test -e $f"));
+}
+
+TEST_F(command, new_file_of_a_command_that_fails_is_not_there)
+{
+	EXPECT_EQ(7, RUN(NEW "$f -- sh -c 'exit 7'"));
+	EXPECT_EQ(127, RUN(NEW "$f -- nowhere"));
+	EXPECT_OUTPUT("dir\n", "ls");
+}
+
+TEST_F(command, new_file_stays_nameless_if_exec_is_killed)
+{
+	EXPECT_EQ(0, RUN("mkfifo end; " NEW "$f -- sh -c 'kill -9 $PPID; echo >end' & cat end;\n"
+			 "wait $! || rm end"));
+	EXPECT_OUTPUT("dir\n", "ls");
+}
+
+TEST_F(command, new_file_replaces_none)
+{
+	EXPECT_RUN(1, "File exists", "echo old >$f; " NEW "$f -- touch ran");
+	EXPECT_RUN(1, "File exists", "ln -s nowhere link; " NEW "link -- touch ran");
+	EXPECT_OUTPUT("old\n", "cat $f; cat ran nowhere 2>&-; true");
+}
+
+TEST_F(command, new_file_replaces_none_that_came_meanwhile)
+{
+	EXPECT_RUN(1, "File exists", NEW "$f -- sh -c 'echo other >$f'");
+	EXPECT_OUTPUT("other\n", "cat $f");
+}
+
+TEST_F(command, new_file_is_none_while_its_device_is_mounted)
+{
+	EXPECT_RUN(1, "has left the device mounted",
+		   NEW "$f -- sh -c 'mkfs.ext4 -q {} && blkfd info {} >&2 && mount {} $d'");
+	EXPECT_OUTPUT("dir\n", "umount $d; ls");
+}
+
+TEST_F(command, new_file_needs_a_size_and_nameless_files)
+{
+	EXPECT_RUN(1, "size", "blkfd exec --new $f -- true");
+	EXPECT_RUN(1, "no files without a name", NEW "/proc/image -- true");
+	EXPECT_RUN(2, "--new is for exec", "blkfd mount --new $f $d");
+	EXPECT_OUTPUT("dir\n", "ls");
+}
+
+TEST_F(command, new_file_is_not_passed_on)
+{
+	EXPECT_OUTPUT("0 1 2 3 4\n", NEW "$f -- bash -c 'echo $(ls /proc/self/fd)'");
+}
+
 /* Options */
 
 TEST_F(command, read_only_keeps_writers_out)

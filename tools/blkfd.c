@@ -16,7 +16,10 @@ static const struct command {
 	{
 		"exec", exec_main, "[OPTION...] FILE -- COMMAND [ARG...]",
 		"Run COMMAND with a device over FILE on descriptor 3; {} in an ARG, and\n"
-		"$BLKFD, are a path to it.\n", true,
+		"$BLKFD, are a path to it.\n"
+		"\n"
+		"      --new             give FILE, which must not exist, its name when COMMAND\n"
+		"                        has succeeded and all is on the disk; with --size\n", true,
 	}, {
 		"mount", mount_main,
 		"[OPTION...] [-t TYPE] [-o OPTIONS] [--json] FILE DIR",

@@ -19,16 +19,18 @@
  * struct device_options - what the options say about the file and its device
  * @create: As blkfd_create() takes it.
  * @size: Create the file with this size or extend it to it; 0: leave it alone.
+ * @new: The file must not exist, and is made without a name.
  */
 struct device_options {
 	struct blkfd_create_opts create;
 	uint64_t size;
+	bool new;
 };
 
 /*
  * The long options of exec and mount: those that fill it, for which getopt_long()
- * returns OPT_DEVICE, --help ('h'), and mount's --type ('t'), --options ('o') and
- * --json ('j').
+ * returns OPT_DEVICE, --help ('h'), exec's --new ('n'), and mount's --type ('t'),
+ * --options ('o') and --json ('j').
  */
 #define OPT_DEVICE 256
 extern const struct option long_options[];
@@ -96,9 +98,17 @@ int device_options_check(const struct device_options *options);
 /*
  * The device over the file at path, which is created or extended if that is
  * asked for, and put back as it was if the device cannot be made. -ENODEV: the
- * module is not loaded.
+ * module is not loaded. file, unless it is NULL, gets a descriptor of the file.
  */
-int device_open(const char *path, const struct device_options *options);
+int device_open(const char *path, const struct device_options *options, int *file);
+
+/* output.c */
+
+/* A file without a name, in the directory of path, where there is none. */
+int output_open(const char *path);
+
+/* Gives it the name, once all of it is on the disk. */
+int output_publish(int fd, const char *path);
 
 /* attach.c */
 

@@ -35,6 +35,10 @@ static int backing_open(struct backing *file,
 	int mode = options->create.flags & BLKFD_F_RDONLY ? O_RDONLY : O_RDWR;
 	struct stat st;
 
+	if (options->new) {
+		file->fd = output_open(file->path);
+		return file->fd < 0 ? file->fd : 0;
+	}
 	/* Opening a pipe would wait for its other end. */
 	if (!stat(file->path, &st) && !S_ISREG(st.st_mode) &&
 	    !S_ISBLK(st.st_mode) && !S_ISDIR(st.st_mode)) {
@@ -212,7 +216,7 @@ static void explain_refusal(const char *path, int fd, int error,
 	}
 }
 
-int device_open(const char *path, const struct device_options *options)
+int device_open(const char *path, const struct device_options *options, int *file_fd)
 {
 	struct backing file = { .path = path, .fd = -1 };
 	int ret;
@@ -235,6 +239,9 @@ int device_open(const char *path, const struct device_options *options)
 	}
 	if (ret < 0)
 		backing_restore(&file, options->size);
-	close(file.fd);
+	if (ret < 0 || !file_fd)
+		close(file.fd);
+	else
+		*file_fd = file.fd;
 	return ret;
 }

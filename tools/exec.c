@@ -4,6 +4,7 @@
  * device too while the command runs, at a path that no other device has.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -144,13 +145,30 @@ static int run(int fd, char **argv)
 	return ret == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }
 
+/* What the command left running, or mounted, would go on to change the file. */
+static int finish_device(const char *file, int fd, const char *path)
+{
+	int ret = fsync(fd) ? -errno : 0, claimed;
+
+	claimed = ret ? -1 : open(path, O_RDONLY | O_EXCL | O_CLOEXEC);
+	if (!ret && claimed < 0)
+		ret = -errno;
+	close(claimed);
+	close(fd);
+	if (ret == -EBUSY)
+		complain("%s: the command has left the device mounted, or in use", file);
+	else if (ret)
+		complain("%s: device: %s", file, strerror(-ret));
+	return ret;
+}
+
 static int exec_file(const char *file, const struct device_options *options,
 		     char **argv)
 {
-	int fd, ret;
+	int fd, file_fd, ret;
 	char *path;
 
-	fd = device_open(file, options);
+	fd = device_open(file, options, options->new ? &file_fd : NULL);
 	if (fd < 0)
 		return EXIT_FAILED;
 	path = holder_path(fd);
@@ -163,7 +181,11 @@ static int exec_file(const char *file, const struct device_options *options,
 		complain("%s: %s", argv[0], strerror(-ret));
 		return EXIT_FAILED;
 	}
-	return run(fd, argv);
+	ret = run(fd, argv);
+	if (ret || !options->new)
+		return ret;
+	return finish_device(file, fd, path) || output_publish(file_fd, file) ?
+	       EXIT_FAILED : 0;
 }
 
 int exec_main(int argc, char **argv)
@@ -178,9 +200,11 @@ int exec_main(int argc, char **argv)
 		if (c == 't' || c == 'o' || c == 'j')
 			complain("exec: --%s is for mount",
 				 long_options[index].name);
-		if (c != OPT_DEVICE ||
-		    device_option_set(&options, long_options[index].name,
-				      optarg) < 0)
+		if (c == 'n')
+			options.new = true;
+		else if (c != OPT_DEVICE ||
+			 device_option_set(&options, long_options[index].name,
+					   optarg) < 0)
 			return usage_error("exec");
 	}
 	if (separator - optind != 1 || separator + 1 >= argc) {

@@ -100,7 +100,7 @@ static bool is_system_error(int error)
 static int mount_file(const struct request *request, const char *file,
 		      const char *dir)
 {
-	int fd = device_open(file, &request->options.device);
+	int fd = device_open(file, &request->options.device, NULL);
 
 	if (fd < 0)
 		return is_system_error(-fd) ? EXIT_SYSTEM : EXIT_MOUNT;

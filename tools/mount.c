@@ -34,6 +34,9 @@ static int take_argument(struct request *request, int c, int index)
 	case 'j':
 		request->json = true;
 		return 0;
+	case 'n':
+		complain("mount: --new is for exec");
+		return -1;
 	}
 	return -1;
 }
@@ -81,7 +84,7 @@ static int mount_file(const struct request *request, const char *file,
 		      const char *dir)
 {
 	struct blkfd_info info = { };
-	int fd = device_open(file, &request->options.device);
+	int fd = device_open(file, &request->options.device, NULL);
 
 	if (fd < 0)
 		return EXIT_FAILED;

@@ -18,6 +18,7 @@ const struct option long_options[] = {
 	{ "length",	required_argument,	NULL, OPT_DEVICE },
 	{ "block-size",	required_argument,	NULL, OPT_DEVICE },
 	{ "size",	required_argument,	NULL, OPT_DEVICE },
+	{ "new",	no_argument,		NULL, 'n' },
 	{ "type",	required_argument,	NULL, 't' },
 	{ "options",	required_argument,	NULL, 'o' },
 	{ "json",	no_argument,		NULL, 'j' },
@@ -147,6 +148,10 @@ int device_option_set(struct device_options *options, const char *name,
 
 int device_options_check(const struct device_options *options)
 {
+	if (options->new && !options->size) {
+		complain("new: the size has to be given, too");
+		return -EINVAL;
+	}
 	if (!options->size || !(options->create.flags & BLKFD_F_RDONLY))
 		return 0;
 	complain("size: the file cannot be created or extended read-only");

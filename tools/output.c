@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A file that has no name before it is complete: blkfd exec --new. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common.h"
+
+static int fail(const char *path, int error)
+{
+	complain("%s: %s", path, strerror(error));
+	return -error;
+}
+
+static int open_directory(const char *path, const char *name)
+{
+	char *dir = strndup(path, name - path);
+	int fd;
+
+	if (!dir)
+		return -ENOMEM;
+	fd = open(*dir ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(dir);
+	return fd < 0 ? -errno : fd;
+}
+
+int output_open(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	struct stat st;
+	int dir, fd;
+
+	dir = open_directory(path, slash ? slash + 1 : path);
+	if (dir < 0)
+		return fail(path, -dir);
+	if (!lstat(path, &st))
+		errno = EEXIST;
+	if (errno != ENOENT) {
+		close(dir);
+		return fail(path, errno);
+	}
+	fd = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+	close(dir);
+	if (fd >= 0)
+		return fd;
+	if (errno != EOPNOTSUPP && errno != EISDIR)
+		return fail(path, errno);
+	complain("%s: --new: the file system there has no files without a name", path);
+	return -EOPNOTSUPP;
+}
+
+static int link_file(int fd, int dir, const char *name)
+{
+	char self[32];
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, self, dir, name, AT_SYMLINK_FOLLOW) ? -errno : 0;
+}
+
+int output_publish(int fd, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+	int dir, ret;
+
+	if (fsync(fd))
+		return fail(path, errno);
+	dir = open_directory(path, name);
+	if (dir < 0)
+		return fail(path, -dir);
+	ret = link_file(fd, dir, name);
+	if (ret) {
+		fail(path, -ret);
+	} else if (fsync(dir)) {
+		ret = -errno;
+		complain("%s is complete, but may not outlive a crash: %s", path,
+			 strerror(errno));
+	}
+	close(dir);
+	return ret;
+}
