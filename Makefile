@@ -33,6 +33,7 @@ help:
 	@echo 'make check-debug    the same on kernels built to find bugs, hours under emulation'
 	@echo 'make stress         file systems on devices on file systems, under load, on both of'
 	@echo '                    those: 16 pairs, for STRESS_SECONDS each'
+	@echo 'make kills          kill builders at ROUNDS (1,000) moments of their run each'
 	@echo 'make bench          measure against loop and ublk on both kernels, over half an hour;'
 	@echo '                    results go to docs/bench and docs/performance.md'
 	@echo 'make bench-quick    is anything over 3 % worse than in docs/bench? some minutes'
@@ -95,6 +96,9 @@ stress:
 			-s $(STRESS_SECONDS) $(STRESS_PAIRS) || exit; \
 	done
 
+kills:
+	$(call long,kills,1000)
+
 # The long form of a test program, on each kernel: $(call long,NAME,ROUNDS)
 define long
 for kernel in $(KERNELS); do \
@@ -125,4 +129,4 @@ clean:
 		*.mod.c .*.cmd .*.o modules.order)) Module.symvers
 
 .PHONY: help all modules lib tools examples selftests bench-programs demo check check-debug \
-	bench bench-quick stress check-style install uninstall clean
+	bench bench-quick stress kills check-style install uninstall clean

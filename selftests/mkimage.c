@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * examples/mkimage: what is in the tree is in the image, whatever kind it is,
- * and a build that fails or is killed leaves nothing. Trees and images lie on
- * tmpfs; the one that holds the images shows by its free space what is left.
+ * and a build that fails leaves nothing; those that are killed are in kills.c. Trees
+ * and images lie on tmpfs; the one that holds the images shows by its free space
+ * what is left.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -22,7 +23,6 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
-#include <time.h>
 
 #include "kselftest_harness.h"
 #include "libblkfd.h"
@@ -31,8 +31,6 @@
 #define TREE		TEST_DIR "/tree"
 #define IMAGES		TEST_DIR "/images"
 #define IMAGE		IMAGES "/image"
-/* Of each type, and there are three. */
-#define KILLS		17
 
 /* Two trees are compared: each difference is printed; all return how many. */
 
@@ -536,67 +534,6 @@ TEST_F_TIMEOUT(image, of_a_full_file_system_leaves_nothing, 60)
 	EXPECT_TRUE(nothing_left(&self->before));
 }
 
-static uint64_t now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000ULL + now.tv_nsec / 1000;
-}
-
-static pid_t start_build(const char *type)
-{
-	pid_t pid = fork();
-
-	if (pid)
-		return pid;
-	execl(program(), program(), "-t", type, TREE, IMAGE, NULL);
-	_exit(127);
-}
-
-/* The status if it was over before. */
-static int kill_after(pid_t pid, uint64_t us)
-{
-	const struct timespec moment = { us / 1000000, us % 1000000 * 1000 };
-
-	nanosleep(&moment, NULL);
-	kill(pid, SIGKILL);
-	return test_reap(pid);
-}
-
-/* Killed between the two, it has left an image, which must then be complete. */
-static bool no_image_or_a_good_one(const char *type, int status)
-{
-	if (access(IMAGE, F_OK))
-		return status != 0;
-	return !check_image(type) && !unlink(IMAGE);
-}
-
-TEST_F_TIMEOUT(image, killed_at_any_moment_leaves_nothing, 200)
-{
-	unsigned int seed = now_us();
-	uint64_t duration = now_us();
-	int killed = 0;
-
-	ASSERT_EQ(0, make_files(TREE "/dir", 40, 20000));
-	duration = now_us();
-	ASSERT_EQ(0, mkimage("-t", variant->type, TREE, IMAGE));
-	duration = now_us() - duration;
-	ASSERT_EQ(0, unlink(IMAGE));
-	TH_LOG("seed %u, one build takes %ju us", seed, (uintmax_t)duration);
-	srandom(seed);
-	for (int i = 0; i < KILLS; i++) {
-		uint64_t moment = random() % duration;
-		int status = kill_after(start_build(variant->type), moment);
-
-		killed += status == 128 + SIGKILL;
-		ASSERT_TRUE(no_image_or_a_good_one(variant->type, status));
-		ASSERT_TRUE(nothing_left(&self->before))
-			TH_LOG("killed after %ju us", (uintmax_t)moment);
-	}
-	EXPECT_LT(KILLS / 2, killed);
-}
-
 FIXTURE(build) {
 	struct before before;
 };
@@ -631,6 +568,16 @@ TEST_F(build, refuses_a_dangling_link_as_image)
 	ASSERT_EQ(0, symlink("nowhere", IMAGE));
 	EXPECT_EQ(1, refused(TREE, IMAGE));
 	EXPECT_EQ(1, count_images());
+}
+
+static pid_t start_build(const char *type)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	execl(program(), program(), "-t", type, TREE, IMAGE, NULL);
+	_exit(127);
 }
 
 static bool is_building(void *unused)
