@@ -34,6 +34,7 @@ help:
 	@echo 'make stress         file systems on devices on file systems, under load, on both of'
 	@echo '                    those: 16 pairs, for STRESS_SECONDS each'
 	@echo 'make kills          kill builders at ROUNDS (1,000) moments of their run each'
+	@echo 'make powerloss      all points of the logs that selftests/powerloss replays, not some'
 	@echo 'make bench          measure against loop and ublk on both kernels, over half an hour;'
 	@echo '                    results go to docs/bench and docs/performance.md'
 	@echo 'make bench-quick    is anything over 3 % worse than in docs/bench? some minutes'
@@ -107,6 +108,9 @@ for kernel in $(KERNELS); do \
 done
 endef
 
+powerloss:
+	$(call long,powerloss,100000)
+
 check-style:
 	selftests/check-style.sh
 
@@ -129,4 +133,4 @@ clean:
 		*.mod.c .*.cmd .*.o modules.order)) Module.symvers
 
 .PHONY: help all modules lib tools examples selftests bench-programs demo check check-debug \
-	bench bench-quick stress kills check-style install uninstall clean
+	bench bench-quick stress kills powerloss check-style install uninstall clean
