@@ -35,6 +35,8 @@ help:
 	@echo '                    those: 16 pairs, for STRESS_SECONDS each'
 	@echo 'make kills          kill builders at ROUNDS (1,000) moments of their run each'
 	@echo 'make powerloss      all points of the logs that selftests/powerloss replays, not some'
+	@echo 'make fuzz           ten million calls of all sorts, changed at random, hours; with'
+	@echo '                    KERNELS=7.3-debug guided by what code they reach'
 	@echo 'make bench          measure against loop and ublk on both kernels, over half an hour;'
 	@echo '                    results go to docs/bench and docs/performance.md'
 	@echo 'make bench-quick    is anything over 3 % worse than in docs/bench? some minutes'
@@ -97,9 +99,6 @@ stress:
 			-s $(STRESS_SECONDS) $(STRESS_PAIRS) || exit; \
 	done
 
-kills:
-	$(call long,kills,1000)
-
 # The long form of a test program, on each kernel: $(call long,NAME,ROUNDS)
 define long
 for kernel in $(KERNELS); do \
@@ -107,6 +106,12 @@ for kernel in $(KERNELS); do \
 		TEST_LIMIT=86000 selftests/run-all.sh $(1) || exit; \
 done
 endef
+
+fuzz:
+	$(call long,fuzz,10000000)
+
+kills:
+	$(call long,kills,1000)
 
 powerloss:
 	$(call long,powerloss,100000)
@@ -133,4 +138,4 @@ clean:
 		*.mod.c .*.cmd .*.o modules.order)) Module.symvers
 
 .PHONY: help all modules lib tools examples selftests bench-programs demo check check-debug \
-	bench bench-quick stress kills powerloss check-style install uninstall clean
+	bench bench-quick stress kills powerloss fuzz check-style install uninstall clean
