@@ -10,7 +10,6 @@
 #include <linux/falloc.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
-#include <linux/fuse.h>
 #include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -1604,97 +1603,20 @@ TEST(file_of_another_user_can_be_used)
 	EXPECT_EQ(0, test_check_pattern(arg.fd, 0, SIZE, SEED));
 }
 
-/* A file of a file system that says what we want to hear: FUSE's root itself */
+/* A file of a file system that says what we want to hear */
 
 #define FUSE_FILE	TEST_DIR "/fuse"
-#define FUSE_BUFFER	(64 * TEST_KIB)
-
-struct fuse_reply {
-	struct fuse_out_header header;
-	union {
-		struct fuse_init_out init;
-		struct fuse_attr_out attr;
-		struct fuse_open_out open;
-		char data[FUSE_BUFFER];
-	};
-};
-
-/* What it is about: blocks of 256 bytes. Reads give zeroes. */
-static int fuse_answer(const struct fuse_in_header *in, struct fuse_reply *out)
-{
-	const struct fuse_read_in *read = (const void *)(in + 1);
-
-	switch (in->opcode) {
-	case FUSE_INIT:
-		out->init = (struct fuse_init_out) {
-			.major = 7, .minor = 31, .max_write = PAGE
-		};
-		return sizeof(out->init);
-	case FUSE_GETATTR:
-		out->attr.attr = (struct fuse_attr) {
-			.ino = 1, .size = SIZE, .mode = S_IFREG | 0644,
-			.nlink = 1, .blksize = 256
-		};
-		return sizeof(out->attr);
-	case FUSE_OPEN:
-		return sizeof(out->open);
-	case FUSE_READ:
-		return read->size < FUSE_BUFFER ? read->size : FUSE_BUFFER;
-	case FUSE_FLUSH:
-	case FUSE_RELEASE:
-		return 0;
-	default:
-		return -EOPNOTSUPP;
-	}
-}
-
-static void fuse_serve(int fd)
-{
-	static char request[2 * FUSE_BUFFER];
-	const struct fuse_in_header *in = (void *)request;
-	static struct fuse_reply out;
-	int len;
-
-	while (read(fd, request, sizeof(request)) > 0) {
-		memset(&out, 0, sizeof(out));
-		len = fuse_answer(in, &out);
-		out.header.unique = in->unique;
-		out.header.error = len < 0 ? len : 0;
-		out.header.len = sizeof(out.header) + (len < 0 ? 0 : len);
-		if (in->opcode != FUSE_FORGET &&
-		    write(fd, &out, out.header.len) < 0)
-			break;
-	}
-	_exit(0);
-}
-
-static int fuse_open(pid_t *server)
-{
-	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC), file;
-	char options[64];
-
-	snprintf(options, sizeof(options),
-		 "fd=%d,rootmode=100644,user_id=0,group_id=0", fd);
-	close(test_file(FUSE_FILE, 0, 0));
-	if (mount("test", FUSE_FILE, "fuse", 0, options))
-		return -errno;
-	*server = fork();
-	if (!*server)
-		fuse_serve(fd);
-	close(fd);
-	file = open(FUSE_FILE, O_RDONLY | O_CLOEXEC);
-	return file < 0 ? -errno : file;
-}
 
 TEST(block_of_a_file_below_a_sector_is_a_sector)
 {
-	pid_t server = -1;
+	struct test_fuse fuse;
 	int file, dev;
 
 	if (!test_has_module("fuse"))
 		SKIP(return, "no fuse");
 	ASSERT_EQ(0, test_private_mounts());
-	file = fuse_open(&server);
+	ASSERT_EQ(0, test_fuse_mount(&fuse, FUSE_FILE, SIZE, 256));
+	file = open(FUSE_FILE, O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, file);
 	dev = test_create(file, BLKFD_F_DIRECT, 0, 0, 0);
 	EXPECT_LE(0, dev)
@@ -1703,7 +1625,7 @@ TEST(block_of_a_file_below_a_sector_is_a_sector)
 	close(dev);
 	close(file);
 	ASSERT_EQ(0, umount(FUSE_FILE));
-	EXPECT_EQ(0, test_reap(server));
+	EXPECT_EQ(0, test_reap(fuse.server));
 }
 
 /* Devices whose file keeps them waiting */

@@ -5,7 +5,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <sched.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdalign.h>
 #include <stdio.h>
@@ -474,6 +476,147 @@ int test_mount_source(const char *target, char *source, size_t size)
 	if (file)
 		fclose(file);
 	return ret;
+}
+
+/* FUSE: the root itself is the file */
+
+#define FUSE_BUFFER	(64 * TEST_KIB)
+
+struct fuse_file {
+	int fd;
+	char *data;
+	uint64_t size;
+	uint32_t block;
+};
+
+struct fuse_request {
+	struct fuse_in_header header;
+	union {
+		struct fuse_read_in read;
+		struct fuse_write_in write;
+		char space[FUSE_BUFFER + 4096];
+	};
+};
+
+struct fuse_reply {
+	struct fuse_out_header header;
+	union {
+		struct fuse_init_out init;
+		struct fuse_attr_out attr;
+		struct fuse_open_out open;
+		struct fuse_write_out write;
+		char data[FUSE_BUFFER];
+	};
+};
+
+static void fuse_attr(const struct fuse_file *file, struct fuse_attr *attr)
+{
+	*attr = (struct fuse_attr) {
+		.ino = 1,
+		.size = file->size,
+		.mode = S_IFREG | 0644,
+		.nlink = 1,
+		.blksize = file->block,
+	};
+}
+
+static int fuse_read(const struct fuse_file *file,
+		     const struct fuse_read_in *in, char *data)
+{
+	uint64_t left = in->offset < file->size ? file->size - in->offset : 0;
+	uint64_t len = in->size < left ? in->size : left;
+
+	memcpy(data, file->data + in->offset, len);
+	return len;
+}
+
+static int fuse_write(const struct fuse_file *file,
+		      const struct fuse_write_in *in, struct fuse_write_out *out)
+{
+	if (in->offset > file->size || in->size > file->size - in->offset)
+		return -EFBIG;
+	memcpy(file->data + in->offset, in + 1, in->size);
+	out->size = in->size;
+	return sizeof(*out);
+}
+
+/* The length of what is in the reply behind its header, or -errno. */
+static int fuse_answer(const struct fuse_file *file,
+		       const struct fuse_request *in, struct fuse_reply *out)
+{
+	switch (in->header.opcode) {
+	case FUSE_INIT:
+		out->init = (struct fuse_init_out) {
+			.major = 7,
+			.minor = 31,
+			.flags = FUSE_BIG_WRITES,
+			.max_write = FUSE_BUFFER,
+		};
+		return sizeof(out->init);
+	case FUSE_GETATTR:
+		fuse_attr(file, &out->attr.attr);
+		return sizeof(out->attr);
+	case FUSE_OPEN:
+		out->open.open_flags = FOPEN_NOFLUSH;
+		return sizeof(out->open);
+	case FUSE_READ:
+		return fuse_read(file, &in->read, out->data);
+	case FUSE_WRITE:
+		return fuse_write(file, &in->write, &out->write);
+	case FUSE_FSYNC:
+	case FUSE_RELEASE:
+		return 0;
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+static void fuse_serve(const struct fuse_file *file)
+{
+	static struct fuse_request in;
+	static struct fuse_reply out;
+	int len;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (read(file->fd, &in, sizeof(in)) > 0) {
+		if (in.header.opcode == FUSE_FORGET ||
+		    in.header.opcode == FUSE_BATCH_FORGET)
+			continue;
+		memset(&out, 0, sizeof(out));
+		len = fuse_answer(file, &in, &out);
+		out.header.unique = in.header.unique;
+		out.header.error = len < 0 ? len : 0;
+		out.header.len = sizeof(out.header) + (len < 0 ? 0 : len);
+		/* Who has been killed meanwhile takes no answer. */
+		if (write(file->fd, &out, out.header.len) < 0 && errno != ENOENT)
+			_exit(1);
+	}
+	_exit(0);
+}
+
+int test_fuse_mount(struct test_fuse *fuse, const char *path, uint64_t size,
+		    uint32_t block)
+{
+	struct fuse_file file = { .size = size, .block = block };
+	char options[96];
+
+	file.data = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	file.fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	if (file.data == MAP_FAILED || file.fd < 0)
+		return -errno;
+	snprintf(options, sizeof(options),
+		 "fd=%d,rootmode=100644,user_id=0,group_id=0,max_read=%llu",
+		 file.fd, FUSE_BUFFER);
+	close(test_file(path, 0, 0));
+	if (mount("test", path, "fuse", 0, options))
+		return -errno;
+	fuse->data = file.data;
+	fuse->server = fork();
+	if (!fuse->server)
+		fuse_serve(&file);
+	close(file.fd);
+	return fuse->server < 0 ? -errno : 0;
 }
 
 /* Commands and processes */

@@ -159,6 +159,20 @@ int test_scratch_mount(const char *fstype, const char *options);
 /* Makes dir and mounts a tmpfs there. */
 int test_tmpfs(const char *dir);
 
+/*
+ * A FUSE file system that is one file, in memory that its server, a child, shares
+ * with us. Stopped, the server keeps everybody waiting; killed, it leaves errors.
+ * When it is unmounted it exits with 0.
+ */
+struct test_fuse {
+	pid_t server;
+	char *data;
+};
+
+/* The file, of this size and block size, is at path: 0 or -errno. */
+int test_fuse_mount(struct test_fuse *fuse, const char *path, uint64_t size,
+		    uint32_t block);
+
 /* mkfs.<fstype>, quiet and forced, on path: its exit status or -errno. */
 int test_mkfs(const char *fstype, const char *path);
 
