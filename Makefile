@@ -37,6 +37,7 @@ help:
 	@echo 'make powerloss      all points of the logs that selftests/powerloss replays, not some'
 	@echo 'make fuzz           ten million calls of all sorts, changed at random, hours; with'
 	@echo '                    KERNELS=7.3-debug guided by what code they reach'
+	@echo 'make faults         what is below devices fails, under load, ROUNDS times (50) a case'
 	@echo 'make bench          measure against loop and ublk on both kernels, over half an hour;'
 	@echo '                    results go to docs/bench and docs/performance.md'
 	@echo 'make bench-quick    is anything over 3 % worse than in docs/bench? some minutes'
@@ -115,6 +116,8 @@ kills:
 
 powerloss:
 	$(call long,powerloss,100000)
+faults:
+	$(call long,faults,50)
 
 check-style:
 	selftests/check-style.sh
@@ -138,4 +141,4 @@ clean:
 		*.mod.c .*.cmd .*.o modules.order)) Module.symvers
 
 .PHONY: help all modules lib tools examples selftests bench-programs demo check check-debug \
-	bench bench-quick stress kills powerloss fuzz check-style install uninstall clean
+	bench bench-quick stress kills powerloss fuzz faults check-style install uninstall clean

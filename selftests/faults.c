@@ -1,0 +1,1374 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What is below a device fails: it hangs, dies, shrinks, or has no memory. Who uses
+ * the device sees an error where one is due, and never a wrong byte; who waits does
+ * so no longer than the cause lasts, alone; and the device ends as any other.
+ * Errors of a disk, full and truncated files at rest are in io.c.
+ */
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "libblkfd.h"
+#include "testlib.h"
+
+#define SIZE		(4 * TEST_MIB)
+#define CUT		(2 * TEST_MIB)
+#define SEED		0xfa
+#define PAGE		4096
+
+#define BELOW		TEST_DIR "/below"
+#define ABOVE		TEST_DIR "/above"
+#define DM_NAME		"blkfd-faults"
+#define DM_PATH		"/dev/mapper/" DM_NAME
+/* No xfs is smaller. */
+#define DM_SECTORS	"655360"
+#define DM_LINEAR	"0 " DM_SECTORS " linear " TEST_DISK " 0"
+#define DM_ERROR	"0 " DM_SECTORS " error"
+#define DM_WRITE_ERROR	"0 " DM_SECTORS " flakey " TEST_DISK " 0 0 1 1 error_writes"
+
+/* XFS_IOC_GOINGDOWN, which ext4 has, too; its argument to leave the log as it is. */
+#define IOC_SHUTDOWN	_IOR('X', 125, uint32_t)
+#define SHUTDOWN_NOLOG	2
+
+/* A device, and all that is below it. */
+struct below {
+	struct test_fuse fuse;
+	int dir;
+	int file;
+	int dev;
+	int direct;
+	uint64_t id;
+	bool begun;
+	/* Shared with children: they are about to do what will wait. */
+	atomic_bool *reached;
+};
+
+/*
+ * What can happen: begin() has I/O wait and end() ends that; with die() after
+ * begin(), and without, it fails from then on. open() gives the backing file.
+ */
+struct fault {
+	int (*open)(struct below *below);
+	int (*begin)(struct below *below);
+	int (*end)(struct below *below);
+	int (*die)(struct below *below);
+	bool reads_go_on;
+	bool only_fsync_waits;
+};
+
+/* Device-mapper */
+
+static int dm_replace(const char *table)
+{
+	return test_command("dmsetup", "suspend", "--nolockfs", DM_NAME) ?:
+	       test_command("dmsetup", "reload", DM_NAME, "--table", table) ?:
+	       test_command("dmsetup", "resume", DM_NAME);
+}
+
+static int dm_suspend(struct below *below)
+{
+	return test_command("dmsetup", "suspend", "--nolockfs", DM_NAME);
+}
+
+static int dm_resume(struct below *below)
+{
+	return test_command("dmsetup", "resume", DM_NAME);
+}
+
+static int dm_die(struct below *below)
+{
+	return dm_replace(DM_ERROR);
+}
+
+static int open_dm(struct below *below)
+{
+	int fd;
+
+	if (test_command("dmsetup", "create", DM_NAME, "--table", DM_LINEAR))
+		return -EIO;
+	fd = open(DM_PATH, O_RDWR | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* File systems on it */
+
+static int mount_disk_at(struct below *below, const char *dir, const char *disk,
+			 const char *fstype, const char *options)
+{
+	if (test_mkfs(fstype, disk))
+		return -EIO;
+	if (mkdir(dir, 0755) || mount(disk, dir, fstype, 0, options))
+		return -errno;
+	below->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return below->dir < 0 ? -errno : 0;
+}
+
+static int mount_disk(struct below *below, const char *disk, const char *fstype,
+		      const char *options)
+{
+	return mount_disk_at(below, BELOW, disk, fstype, options);
+}
+
+static int open_ext4(struct below *below)
+{
+	return mount_disk(below, TEST_DISK, "ext4", NULL) ?:
+	       test_tmpfile(BELOW, SIZE);
+}
+
+static int open_ext4_on_dm(struct below *below)
+{
+	close(open_dm(below));
+	return mount_disk(below, DM_PATH, "ext4", NULL) ?:
+	       test_tmpfile(BELOW, SIZE);
+}
+
+static int open_xfs(struct below *below)
+{
+	return mount_disk(below, TEST_DISK, "xfs", NULL) ?:
+	       test_tmpfile(BELOW, SIZE);
+}
+
+static int open_btrfs(struct below *below)
+{
+	return mount_disk(below, TEST_DISK, "btrfs", NULL) ?:
+	       test_tmpfile(BELOW, SIZE);
+}
+
+/* The directory that the VM shares with its host, by 9p. */
+static int open_9p(struct below *below)
+{
+	if (access("/run/blkfd", F_OK))
+		return -ENOENT;
+	if (mkdir(BELOW, 0755) || mount("/run/blkfd", BELOW, NULL, MS_BIND, NULL))
+		return -errno;
+	return test_file(BELOW "/file", SIZE, 0);
+}
+
+static int open_tmpfs(struct below *below)
+{
+	return test_tmpfs(BELOW) ?: test_tmpfile(BELOW, SIZE);
+}
+
+static int mount_overlay(void)
+{
+	if (mkdir(BELOW "/upper", 0755) || mkdir(BELOW "/work", 0755) ||
+	    mkdir(BELOW "/overlay", 0755) ||
+	    mount("overlay", BELOW "/overlay", "overlay", 0,
+		  "lowerdir=" BELOW "/lower,upperdir=" BELOW "/upper,"
+		  "workdir=" BELOW "/work"))
+		return -errno;
+	return 0;
+}
+
+static int open_overlay(struct below *below)
+{
+	int ret = mount_disk(below, TEST_DISK, "xfs", NULL);
+
+	if (ret)
+		return ret;
+	if (mkdir(BELOW "/lower", 0755))
+		return -errno;
+	return mount_overlay() ?: test_file(BELOW "/overlay/file", SIZE, 0);
+}
+
+static int freeze(struct below *below)
+{
+	return ioctl(below->dir, FIFREEZE, 0) ? -errno : 0;
+}
+
+static int thaw(struct below *below)
+{
+	return ioctl(below->dir, FITHAW, 0) ? -errno : 0;
+}
+
+static int shut_down(struct below *below)
+{
+	uint32_t how = SHUTDOWN_NOLOG;
+
+	return ioctl(below->dir, IOC_SHUTDOWN, &how) ? -errno : 0;
+}
+
+static int die_frozen(struct below *below)
+{
+	return shut_down(below) ?: thaw(below);
+}
+
+/* FUSE */
+
+static int open_fuse(struct below *below)
+{
+	int ret = test_fuse_mount(&below->fuse, BELOW, SIZE, PAGE), fd;
+
+	if (ret)
+		return ret;
+	fd = open(BELOW, O_RDWR | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int stop_fuse(struct below *below)
+{
+	return kill(below->fuse.server, SIGSTOP) ? -errno : 0;
+}
+
+static int continue_fuse(struct below *below)
+{
+	return kill(below->fuse.server, SIGCONT) ? -errno : 0;
+}
+
+static int kill_fuse(struct below *below)
+{
+	if (kill(below->fuse.server, SIGKILL))
+		return -errno;
+	return test_reap(below->fuse.server) == 128 + SIGKILL ? 0 : -ECHILD;
+}
+
+/* The device */
+
+static int below_begin(struct below *below)
+{
+	*below = (struct below) { .dir = -1, .file = -1, .dev = -1, .direct = -1 };
+	below->reached = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return below->reached == MAP_FAILED ? -errno : test_private_mounts();
+}
+
+static int below_open(struct below *below, const struct fault *fault,
+		      uint32_t flags)
+{
+	int ret;
+
+	ret = below_begin(below);
+	if (ret)
+		return ret;
+	below->file = fault->open(below);
+	if (below->file < 0)
+		return below->file;
+	below->dev = test_create(below->file, flags, 0, SIZE, 0);
+	if (below->dev < 0)
+		return below->dev;
+	below->id = test_id(below->dev);
+	below->direct = test_reopen(below->dev, O_RDWR | O_DIRECT);
+	return below->direct < 0 ? below->direct : 0;
+}
+
+/* From here on, reads have to go all the way down. */
+static int forget(struct below *below)
+{
+	if (fsync(below->dev) || ioctl(below->dev, BLKFLSBUF) ||
+	    fsync(below->file))
+		return -errno;
+	return posix_fadvise(below->file, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+static int below_fill(struct below *below)
+{
+	return test_write_pattern(below->dev, 0, SIZE, SEED) ?: forget(below);
+}
+
+static void close_ours(struct below *below)
+{
+	close(below->direct);
+	close(below->dev);
+	below->direct = -1;
+	below->dev = -1;
+}
+
+/* Which succeeds at once if the device has released its file. */
+static int unmount_below(struct below *below)
+{
+	close(below->file);
+	close(below->dir);
+	below->file = -1;
+	below->dir = -1;
+	umount(BELOW "/overlay");
+	unlink(BELOW "/file");
+	unlink(BELOW "/name");
+	if (umount(BELOW) && errno != EINVAL && errno != ENOENT)
+		return -errno;
+	if (!access(DM_PATH, F_OK))
+		return test_command("dmsetup", "remove", "--retry", DM_NAME);
+	return 0;
+}
+
+#define EXPECT_GONE(below) do { \
+	close_ours(below); \
+	EXPECT_TRUE(test_wait_gone((below)->id)); \
+	EXPECT_EQ(0, unmount_below(below)); \
+} while (0)
+
+static void below_drop(struct below *below)
+{
+	close_ours(below);
+	unmount_below(below);
+}
+
+static int read_error(int fd, uint64_t at)
+{
+	static char buf[PAGE] __attribute__((aligned(PAGE)));
+
+	return pread(fd, buf, PAGE, at) < 0 ? errno : 0;
+}
+
+static int write_error(int fd, uint64_t at)
+{
+	static char buf[PAGE] __attribute__((aligned(PAGE)));
+
+	test_fill(buf, PAGE, at, SEED);
+	return pwrite(fd, buf, PAGE, at) < 0 ? errno : 0;
+}
+
+static void expect_pattern(struct __test_metadata *_metadata,
+			   struct below *below, uint64_t seed)
+{
+	EXPECT_EQ(0, forget(below));
+	EXPECT_EQ(0, test_check_pattern(below->dev, 0, SIZE, seed));
+	EXPECT_EQ(0, test_check_pattern(below->direct, 0, SIZE, seed));
+	EXPECT_EQ(0, test_check_pattern(below->file, 0, SIZE, seed));
+}
+
+/* Who waits */
+
+/* Children, since those can be killed; each says by its status how it went. */
+static pid_t start(struct below *below, int (*work)(struct below *below))
+{
+	pid_t pid;
+
+	*below->reached = false;
+	pid = fork();
+	if (!pid)
+		_exit(-work(below));
+	return pid;
+}
+
+static int work_write(struct below *below)
+{
+	*below->reached = true;
+	return test_write_pattern(below->direct, 0, SIZE, SEED + 1) ?:
+	       fsync(below->dev) ? -errno : 0;
+}
+
+static int work_fsync(struct below *below)
+{
+	int ret = test_write_pattern(below->direct, 0, SIZE, SEED + 1);
+
+	*below->reached = true;
+	return ret ?: fsync(below->dev) ? -errno : 0;
+}
+
+static int work_read(struct below *below)
+{
+	*below->reached = true;
+	return test_check_pattern(below->dev, 0, SIZE, SEED);
+}
+
+/* And it is the last to close it, perhaps. */
+static int work_dirty(struct below *below)
+{
+	int ret = test_write_pattern(below->dev, 0, SIZE, SEED + 1);
+
+	*below->reached = true;
+	return ret;
+}
+
+static int work_create(struct below *below)
+{
+	int dev;
+
+	*below->reached = true;
+	dev = test_create(below->file, 0, 0, SIZE, 0);
+	return dev < 0 ? dev : 0;
+}
+
+static char state_of(pid_t pid)
+{
+	char path[32], text[64] = "";
+	const char *name_end;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (read(fd, text, sizeof(text) - 1) < 0)
+		text[0] = 0;
+	close(fd);
+	name_end = strchr(text, ')');
+	return name_end ? name_end[2] : 0;
+}
+
+struct waiter {
+	struct below *below;
+	pid_t pid;
+};
+
+static bool is_waiting(void *arg)
+{
+	struct waiter *waiter = arg;
+	char state = state_of(waiter->pid);
+
+	return *waiter->below->reached && (state == 'D' || state == 'S');
+}
+
+static bool waits(struct below *below, pid_t pid)
+{
+	struct waiter waiter = { below, pid };
+
+	return test_wait(is_waiting, &waiter, TEST_TIMEOUT_MS);
+}
+
+static bool is_running(pid_t pid)
+{
+	siginfo_t info = { };
+
+	return !waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) &&
+	       !info.si_pid;
+}
+
+static bool has_ended(void *arg)
+{
+	return !is_running(*(pid_t *)arg);
+}
+
+#define EXPECT_ENDS(pid) \
+	EXPECT_TRUE(test_wait(has_ended, &(pid), TEST_TIMEOUT_MS))
+
+/* The whole life of a device beside. */
+static int use_another(struct below *below)
+{
+	int file = test_memfd(SIZE), dev = test_create(file, 0, 0, 0, 0);
+	uint64_t id = test_id(dev);
+	int ret;
+
+	ret = test_write_pattern(dev, 0, SIZE, SEED) ?:
+	      fsync(dev) ? -errno : test_check_pattern(file, 0, SIZE, SEED);
+	close(dev);
+	close(file);
+	return ret ?: test_wait_gone(id) ? 0 : -EBUSY;
+}
+
+/* What hangs */
+
+FIXTURE(hang) {
+	struct below below;
+};
+
+FIXTURE_VARIANT(hang) {
+	struct fault fault;
+	uint32_t flags;
+};
+
+FIXTURE_VARIANT_ADD(hang, frozen_ext4) {
+	.fault = { open_ext4, freeze, thaw, die_frozen, true },
+};
+
+FIXTURE_VARIANT_ADD(hang, frozen_xfs_direct) {
+	.fault = { open_xfs, freeze, thaw, die_frozen, true },
+	.flags = BLKFD_F_DIRECT,
+};
+
+FIXTURE_VARIANT_ADD(hang, suspended_disk) {
+	.fault = { open_dm, dm_suspend, dm_resume, dm_die },
+	.flags = BLKFD_F_DIRECT,
+};
+
+/* Writes end in the page cache of the file. */
+FIXTURE_VARIANT_ADD(hang, ext4_on_suspended_disk) {
+	.fault = { open_ext4_on_dm, dm_suspend, dm_resume, dm_die, false, true },
+};
+
+FIXTURE_VARIANT_ADD(hang, stopped_fuse) {
+	.fault = { open_fuse, stop_fuse, continue_fuse, kill_fuse },
+};
+
+FIXTURE_VARIANT_ADD(hang, stopped_fuse_direct) {
+	.fault = { open_fuse, stop_fuse, continue_fuse, kill_fuse },
+	.flags = BLKFD_F_DIRECT,
+};
+
+static int begin(struct below *below, const struct fault *fault)
+{
+	int ret = fault->begin(below);
+
+	below->begun = !ret;
+	return ret;
+}
+
+static int end(struct below *below, const struct fault *fault)
+{
+	if (!below->begun)
+		return -EALREADY;
+	below->begun = false;
+	return fault->end(below);
+}
+
+/* All that there is, and it does not get on while others do. */
+#define ASSERT_WAITS(pid) do { \
+	ASSERT_TRUE(waits(&self->below, pid)); \
+	EXPECT_EQ(0, use_another(&self->below)); \
+	ASSERT_TRUE(is_running(pid)); \
+} while (0)
+
+FIXTURE_SETUP(hang)
+{
+	ASSERT_EQ(0, below_open(&self->below, &variant->fault, variant->flags));
+	ASSERT_EQ(0, below_fill(&self->below));
+	ASSERT_EQ(0, begin(&self->below, &variant->fault));
+}
+
+FIXTURE_TEARDOWN(hang)
+{
+	end(&self->below, &variant->fault);
+	below_drop(&self->below);
+}
+
+static pid_t start_writer(struct below *below, const struct fault *fault)
+{
+	return start(below, fault->only_fsync_waits ? work_fsync : work_write);
+}
+
+TEST_F(hang, writes_wait_and_arrive)
+{
+	pid_t pid = start_writer(&self->below, &variant->fault);
+
+	ASSERT_WAITS(pid);
+	ASSERT_EQ(0, end(&self->below, &variant->fault));
+	EXPECT_EQ(0, test_reap(pid));
+	expect_pattern(_metadata, &self->below, SEED + 1);
+	EXPECT_GONE(&self->below);
+}
+
+/* Of what is frozen, they go on. */
+TEST_F(hang, reads_are_right_in_the_end)
+{
+	pid_t pid = start(&self->below, work_read);
+
+	if (variant->fault.reads_go_on)
+		EXPECT_ENDS(pid);
+	if (!variant->fault.reads_go_on)
+		ASSERT_WAITS(pid);
+	ASSERT_EQ(0, end(&self->below, &variant->fault));
+	EXPECT_EQ(0, test_reap(pid));
+	EXPECT_GONE(&self->below);
+}
+
+TEST_F(hang, killed_reader_does_not_wait)
+{
+	pid_t pid;
+
+	if (variant->fault.reads_go_on)
+		SKIP(return, "reads do not hang");
+	pid = start(&self->below, work_read);
+	ASSERT_WAITS(pid);
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	EXPECT_ENDS(pid);
+	ASSERT_EQ(0, end(&self->below, &variant->fault));
+	EXPECT_EQ(128 + SIGKILL, test_reap(pid));
+	expect_pattern(_metadata, &self->below, SEED);
+	EXPECT_GONE(&self->below);
+}
+
+/* The kernel lets nobody leave a direct write, or its last close. */
+TEST_F(hang, killed_last_holder_goes_when_it_ends)
+{
+	pid_t pid = start_writer(&self->below, &variant->fault);
+
+	ASSERT_WAITS(pid);
+	close_ours(&self->below);
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	EXPECT_EQ(0, use_another(&self->below));
+	EXPECT_TRUE(is_running(pid));
+	EXPECT_TRUE(test_device_listed(self->below.id));
+	ASSERT_EQ(0, end(&self->below, &variant->fault));
+	EXPECT_EQ(128 + SIGKILL, test_reap(pid));
+	EXPECT_GONE(&self->below);
+}
+
+TEST_F(hang, last_close_waits_and_loses_nothing)
+{
+	pid_t pid;
+
+	if (variant->fault.only_fsync_waits)
+		SKIP(return, "the file's page cache takes it all");
+	pid = start(&self->below, work_dirty);
+	close_ours(&self->below);
+	ASSERT_WAITS(pid);
+	ASSERT_EQ(0, end(&self->below, &variant->fault));
+	EXPECT_EQ(0, test_reap(pid));
+	EXPECT_EQ(0, test_check_pattern(self->below.file, 0, SIZE, SEED + 1));
+	EXPECT_GONE(&self->below);
+}
+
+TEST_F(hang, what_waits_fails_if_it_dies)
+{
+	pid_t pid = start_writer(&self->below, &variant->fault);
+
+	ASSERT_WAITS(pid);
+	ASSERT_EQ(0, variant->fault.die(&self->below));
+	self->below.begun = false;
+	EXPECT_ENDS(pid);
+	EXPECT_EQ(EIO, test_reap(pid));
+	EXPECT_GONE(&self->below);
+}
+
+FIXTURE(server) {
+	struct below below;
+};
+
+FIXTURE_SETUP(server)
+{
+	const struct fault fault = { .open = open_fuse };
+
+	ASSERT_EQ(0, below_open(&self->below, &fault, 0));
+}
+
+FIXTURE_TEARDOWN(server)
+{
+	continue_fuse(&self->below);
+	below_drop(&self->below);
+}
+
+TEST_F(server, that_hangs_keeps_no_creation_that_is_killed)
+{
+	pid_t pid;
+
+	close_ours(&self->below);
+	ASSERT_EQ(0, stop_fuse(&self->below));
+	pid = start(&self->below, work_create);
+	ASSERT_WAITS(pid);
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	EXPECT_ENDS(pid);
+	ASSERT_EQ(0, continue_fuse(&self->below));
+	EXPECT_EQ(128 + SIGKILL, test_reap(pid));
+	EXPECT_GONE(&self->below);
+	EXPECT_EQ(0, test_reap(self->below.fuse.server));
+}
+
+/* What dies */
+
+FIXTURE(death) {
+	struct below below;
+};
+
+FIXTURE_VARIANT(death) {
+	struct fault fault;
+	uint32_t flags;
+};
+
+FIXTURE_VARIANT_ADD(death, of_ext4) {
+	.fault = { .open = open_ext4, .die = shut_down },
+};
+
+FIXTURE_VARIANT_ADD(death, of_ext4_direct) {
+	.fault = { .open = open_ext4, .die = shut_down },
+	.flags = BLKFD_F_DIRECT,
+};
+
+FIXTURE_VARIANT_ADD(death, of_xfs) {
+	.fault = { .open = open_xfs, .die = shut_down },
+};
+
+FIXTURE_VARIANT_ADD(death, of_xfs_direct) {
+	.fault = { .open = open_xfs, .die = shut_down },
+	.flags = BLKFD_F_DIRECT,
+};
+
+FIXTURE_VARIANT_ADD(death, of_xfs_below_overlay) {
+	.fault = { .open = open_overlay, .die = shut_down },
+};
+
+FIXTURE_VARIANT_ADD(death, of_the_disk) {
+	.fault = { .open = open_dm, .die = dm_die },
+	.flags = BLKFD_F_DIRECT,
+};
+
+FIXTURE_VARIANT_ADD(death, of_fuse) {
+	.fault = { .open = open_fuse, .die = kill_fuse },
+};
+
+FIXTURE_VARIANT_ADD(death, of_fuse_direct) {
+	.fault = { .open = open_fuse, .die = kill_fuse },
+	.flags = BLKFD_F_DIRECT,
+};
+
+FIXTURE_SETUP(death)
+{
+	ASSERT_EQ(0, below_open(&self->below, &variant->fault, variant->flags));
+}
+
+FIXTURE_TEARDOWN(death)
+{
+	below_drop(&self->below);
+}
+
+TEST_F(death, is_eio_for_reads_and_writes)
+{
+	struct below *below = &self->below;
+
+	ASSERT_EQ(0, below_fill(below));
+	ASSERT_EQ(0, variant->fault.die(below));
+	EXPECT_EQ(EIO, read_error(below->direct, 0));
+	EXPECT_EQ(EIO, read_error(below->dev, CUT));
+	EXPECT_EQ(EIO, write_error(below->direct, PAGE));
+	EXPECT_EQ(0, write_error(below->dev, 2 * PAGE));
+	EXPECT_EQ(-1, fsync(below->dev));
+	EXPECT_EQ(EIO, errno);
+	EXPECT_GONE(below);
+}
+
+TEST_F(death, holds_no_device_that_is_dirty)
+{
+	ASSERT_EQ(0, below_fill(&self->below));
+	ASSERT_EQ(0, work_dirty(&self->below));
+	ASSERT_EQ(0, variant->fault.die(&self->below));
+	EXPECT_GONE(&self->below);
+}
+
+TEST_F(death, lets_what_is_mounted_be_unmounted)
+{
+	char path[TEST_PATH_MAX];
+	int file;
+
+	test_fd_path(self->below.dev, path, sizeof(path));
+	ASSERT_EQ(0, test_mkfs("ext4", path));
+	ASSERT_EQ(0, mkdir(ABOVE, 0755));
+	ASSERT_EQ(0, blkfd_mount(self->below.dev, "ext4", NULL, 0, ABOVE, NULL, 0));
+	file = test_file(ABOVE "/file", 0, 0);
+	ASSERT_EQ(0, test_write_pattern(file, 0, TEST_MIB, SEED));
+	ASSERT_EQ(0, variant->fault.die(&self->below));
+	EXPECT_EQ(-1, fsync(file));
+	EXPECT_EQ(EIO, errno);
+	ASSERT_EQ(0, close(file));
+	EXPECT_EQ(0, umount(ABOVE));
+	EXPECT_GONE(&self->below);
+}
+
+/* Load meanwhile */
+
+#define LOAD_BLOCK	(16 * TEST_KIB)
+
+/*
+ * Threads write the pattern, here and there, and read. What is not the pattern
+ * must be a zero, if there may be holes; and the error, if any, must be
+ * this. Below @kept neither is tolerated.
+ */
+struct load {
+	int fd;
+	bool holes;
+	int error;
+	uint64_t kept;
+	atomic_bool stop;
+	atomic_ulong ios, errors, bad_ios, bad_errors;
+	pthread_t threads[3];
+};
+
+static bool is_tolerable(struct load *load, const void *got, size_t len,
+			 uint64_t at)
+{
+	uint64_t wanted[LOAD_BLOCK / sizeof(uint64_t)];
+	const uint64_t *words = got;
+
+	test_fill(wanted, len, at, SEED);
+	for (size_t i = 0; i < len / sizeof(*words); i++)
+		if (words[i] != wanted[i] &&
+		    (words[i] || !load->holes || at < load->kept))
+			return false;
+	return true;
+}
+
+static void load_turn(struct load *load, char *buf, uint64_t at, bool write)
+{
+	ssize_t done;
+
+	if (write)
+		test_fill(buf, LOAD_BLOCK, at, SEED);
+	done = write ? pwrite(load->fd, buf, LOAD_BLOCK, at) :
+		       pread(load->fd, buf, LOAD_BLOCK, at);
+	load->ios++;
+	if (done < 0) {
+		load->errors++;
+		load->bad_errors += errno != load->error || at < load->kept;
+	} else if (!write && !is_tolerable(load, buf, done, at)) {
+		load->bad_ios++;
+	}
+}
+
+static void *load_run(void *arg)
+{
+	static atomic_uint seeds;
+	unsigned int seed = ++seeds;
+	bool write = seed % 3 == 0;
+	struct load *load = arg;
+	char *buf = aligned_alloc(PAGE, LOAD_BLOCK);
+
+	while (!load->stop)
+		load_turn(load, buf, rand_r(&seed) % (SIZE / LOAD_BLOCK) * LOAD_BLOCK,
+			  write);
+	free(buf);
+	return NULL;
+}
+
+static bool load_goes_on(void *arg)
+{
+	struct load *load = arg;
+	static unsigned long before;
+
+	if (load->ios < before + ARRAY_SIZE(load->threads))
+		return false;
+	before = load->ios;
+	return true;
+}
+
+static int load_start(struct load *load, int fd)
+{
+	load->fd = fd;
+	for (size_t i = 0; i < ARRAY_SIZE(load->threads); i++)
+		if (pthread_create(&load->threads[i], NULL, load_run, load))
+			return -EAGAIN;
+	return 0;
+}
+
+static void expect_load_was_right(struct __test_metadata *_metadata,
+				  struct load *load)
+{
+	load->stop = true;
+	for (size_t i = 0; i < ARRAY_SIZE(load->threads); i++)
+		pthread_join(load->threads[i], NULL);
+	TH_LOG("%lu I/Os, %lu errors", load->ios, load->errors);
+	EXPECT_EQ(0, load->bad_ios);
+	EXPECT_EQ(0, load->bad_errors);
+}
+
+/* After all that, it is a device like any other. */
+static void expect_works(struct __test_metadata *_metadata, struct below *below)
+{
+	fsync(below->dev);
+	EXPECT_EQ(0, test_write_pattern(below->dev, 0, SIZE, SEED + 2));
+	expect_pattern(_metadata, below, SEED + 2);
+	EXPECT_GONE(below);
+}
+
+/* Between two steps some I/O is done, whether it fails or not. */
+#define ASSERT_LOAD_GOES_ON(load) \
+	ASSERT_TRUE(test_wait(load_goes_on, load, TEST_TIMEOUT_MS))
+
+TEST_F_TIMEOUT(hang, often_in_a_row_does_load_no_harm, 80000)
+{
+	struct load load = { };
+
+	if (variant->fault.only_fsync_waits)
+		SKIP(return, "the file's page cache takes it all");
+	ASSERT_EQ(0, end(&self->below, &variant->fault));
+	ASSERT_EQ(0, load_start(&load, self->below.direct));
+	for (unsigned long i = 0; i < test_rounds(2); i++) {
+		ASSERT_EQ(0, begin(&self->below, &variant->fault));
+		ASSERT_EQ(0, end(&self->below, &variant->fault));
+		ASSERT_LOAD_GOES_ON(&load);
+	}
+	expect_load_was_right(_metadata, &load);
+	expect_works(_metadata, &self->below);
+}
+
+FIXTURE(changed) {
+	struct below below;
+};
+
+FIXTURE_VARIANT(changed) {
+	struct fault fault;
+	uint32_t flags;
+};
+
+FIXTURE_VARIANT_ADD(changed, tmpfs) {
+	.fault = { .open = open_tmpfs },
+};
+
+FIXTURE_VARIANT_ADD(changed, ext4) {
+	.fault = { .open = open_ext4 },
+};
+
+FIXTURE_VARIANT_ADD(changed, ext4_direct) {
+	.fault = { .open = open_ext4 },
+	.flags = BLKFD_F_DIRECT,
+};
+
+FIXTURE_VARIANT_ADD(changed, xfs_direct) {
+	.fault = { .open = open_xfs },
+	.flags = BLKFD_F_DIRECT,
+};
+
+FIXTURE_VARIANT_ADD(changed, btrfs) {
+	.fault = { .open = open_btrfs },
+};
+
+FIXTURE_VARIANT_ADD(changed, by_9p) {
+	.fault = { .open = open_9p },
+};
+
+FIXTURE_SETUP(changed)
+{
+	int ret = below_open(&self->below, &variant->fault, variant->flags);
+
+	if (ret == -ENOENT)
+		SKIP(return, "nothing is shared with a host");
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, below_fill(&self->below));
+}
+
+FIXTURE_TEARDOWN(changed)
+{
+	below_drop(&self->below);
+}
+
+TEST_F_TIMEOUT(changed, truncation_is_zeroes_or_eio, 80000)
+{
+	struct load load = { .holes = true, .error = EIO, .kept = CUT };
+
+	ASSERT_EQ(0, load_start(&load, self->below.direct));
+	for (unsigned long i = 0; i < test_rounds(5); i++) {
+		ASSERT_EQ(0, ftruncate(self->below.file, CUT + i % 3 * 1000));
+		ASSERT_LOAD_GOES_ON(&load);
+		ASSERT_EQ(0, ftruncate(self->below.file, SIZE));
+		ASSERT_LOAD_GOES_ON(&load);
+	}
+	expect_load_was_right(_metadata, &load);
+	expect_works(_metadata, &self->below);
+}
+
+TEST_F_TIMEOUT(changed, holes_are_zeroes, 80000)
+{
+	const int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+	struct load load = { .holes = true, .kept = CUT };
+
+	if (fallocate(self->below.file, punch, CUT, PAGE) && errno == EOPNOTSUPP)
+		SKIP(return, "no holes in this file system");
+	ASSERT_EQ(0, load_start(&load, self->below.direct));
+	for (unsigned long i = 0; i < test_rounds(5); i++) {
+		ASSERT_EQ(0, fallocate(self->below.file, punch,
+				       CUT + i % 7 * 1000, TEST_MIB));
+		ASSERT_LOAD_GOES_ON(&load);
+	}
+	expect_load_was_right(_metadata, &load);
+	expect_works(_metadata, &self->below);
+}
+
+/* The device has the file, not its name. */
+TEST_F_TIMEOUT(changed, file_of_its_name_is_another, 80000)
+{
+	struct below *below = &self->below;
+	struct load load = { };
+	int other = -1;
+
+	close_ours(below);
+	close(below->file);
+	below->file = test_file(BELOW "/name", SIZE, 0);
+	below->dev = test_create(below->file, variant->flags, 0, 0, 0);
+	ASSERT_LE(0, below->dev);
+	below->id = test_id(below->dev);
+	below->direct = test_reopen(below->dev, O_RDWR | O_DIRECT);
+	ASSERT_EQ(0, below_fill(below));
+	ASSERT_EQ(0, load_start(&load, below->direct));
+	for (unsigned long i = 0; i < test_rounds(2); i++) {
+		close(other);
+		other = test_file(BELOW "/other", SIZE, 0);
+		ASSERT_EQ(0, test_write_pattern(other, 0, SIZE, SEED + 3));
+		ASSERT_EQ(0, rename(BELOW "/other", BELOW "/name"));
+		ASSERT_LOAD_GOES_ON(&load);
+		EXPECT_EQ(0, test_check_pattern(other, 0, SIZE, SEED + 3));
+	}
+	expect_load_was_right(_metadata, &load);
+	EXPECT_EQ(0, test_check_pattern(other, 0, SIZE, SEED + 3));
+	close(other);
+	expect_works(_metadata, below);
+}
+
+/* Errors of the disk, by turns */
+
+FIXTURE(disk) {
+	struct below below;
+};
+
+FIXTURE_SETUP(disk)
+{
+	const struct fault fault = { .open = open_dm };
+
+	ASSERT_EQ(0, below_open(&self->below, &fault, BLKFD_F_DIRECT));
+	ASSERT_EQ(0, below_fill(&self->below));
+}
+
+FIXTURE_TEARDOWN(disk)
+{
+	below_drop(&self->below);
+}
+
+TEST_F_TIMEOUT(disk, errors_come_and_go_as_eio, 80000)
+{
+	struct load load = { .error = EIO };
+
+	ASSERT_EQ(0, load_start(&load, self->below.direct));
+	for (unsigned long i = 0; i < test_rounds(2); i++) {
+		ASSERT_EQ(0, dm_replace(i % 2 ? DM_ERROR : DM_WRITE_ERROR));
+		ASSERT_LOAD_GOES_ON(&load);
+		ASSERT_EQ(0, dm_replace(DM_LINEAR));
+		ASSERT_LOAD_GOES_ON(&load);
+	}
+	expect_load_was_right(_metadata, &load);
+	EXPECT_LT(0, load.errors);
+	expect_works(_metadata, &self->below);
+}
+
+TEST_F(disk, that_takes_no_writes_is_read)
+{
+	struct below *below = &self->below;
+
+	ASSERT_EQ(0, dm_replace(DM_WRITE_ERROR));
+	EXPECT_EQ(EIO, write_error(below->direct, 0));
+	EXPECT_EQ(0, test_check_pattern(below->direct, 0, SIZE, SEED));
+	ASSERT_EQ(0, work_dirty(below));
+	EXPECT_EQ(-1, fsync(below->dev));
+	EXPECT_EQ(EIO, errno);
+	ASSERT_EQ(0, dm_replace(DM_LINEAR));
+	expect_works(_metadata, below);
+}
+
+#define FAIL_REQUESTS	"/sys/kernel/debug/fail_make_request/"
+
+static int fail_requests(const char *probability)
+{
+	return test_write_text(FAIL_REQUESTS "verbose", "0") ?:
+	       test_write_text(FAIL_REQUESTS "times", "-1") ?:
+	       test_write_text(FAIL_REQUESTS "probability", probability);
+}
+
+TEST_F_TIMEOUT(disk, fails_requests_at_random, 80000)
+{
+	struct load load = { .error = EIO };
+
+	if (access(FAIL_REQUESTS, F_OK))
+		SKIP(return, "this kernel has no fail_make_request");
+	ASSERT_EQ(0, test_write_text("/sys/block/vda/make-it-fail", "1"));
+	ASSERT_EQ(0, fail_requests("20"));
+	ASSERT_EQ(0, load_start(&load, self->below.direct));
+	for (unsigned long i = 0; i < test_rounds(20); i++)
+		ASSERT_LOAD_GOES_ON(&load);
+	ASSERT_EQ(0, fail_requests("0"));
+	ASSERT_EQ(0, test_write_text("/sys/block/vda/make-it-fail", "0"));
+	expect_load_was_right(_metadata, &load);
+	EXPECT_LT(0, load.errors);
+	expect_works(_metadata, &self->below);
+}
+
+/* Read-only file systems */
+
+FIXTURE(remount) {
+	struct below below;
+};
+
+FIXTURE_SETUP(remount)
+{
+	struct below *below = &self->below;
+
+	ASSERT_EQ(0, below_begin(below));
+	ASSERT_EQ(0, mount_disk(below, TEST_DISK, "ext4", "errors=remount-ro"));
+	below->file = test_file(BELOW "/file", SIZE, 0);
+	ASSERT_LE(0, below->file);
+	ASSERT_EQ(0, test_write_pattern(below->file, 0, SIZE, SEED));
+	ASSERT_EQ(0, fsync(below->file));
+}
+
+FIXTURE_TEARDOWN(remount)
+{
+	below_drop(&self->below);
+}
+
+static void add_device(struct __test_metadata *_metadata, struct below *below,
+		       uint32_t flags)
+{
+	int mode = flags & BLKFD_F_RDONLY ? O_RDONLY : O_RDWR;
+
+	below->dev = test_create(below->file, flags, 0, 0, 0);
+	ASSERT_LE(0, below->dev);
+	below->id = test_id(below->dev);
+	below->direct = test_reopen(below->dev, mode | O_DIRECT);
+	ASSERT_LE(0, below->direct);
+	ASSERT_EQ(0, close(below->file));
+	below->file = -1;
+}
+
+static int remount(unsigned long how)
+{
+	return mount(NULL, BELOW, NULL, MS_REMOUNT | MS_RDONLY | how, NULL) ?
+	       errno : 0;
+}
+
+TEST_F(remount, is_refused_below_a_device_that_can_be_written)
+{
+	add_device(_metadata, &self->below, 0);
+	EXPECT_EQ(EBUSY, remount(0));
+	EXPECT_EQ(EBUSY, remount(MS_BIND));
+	EXPECT_EQ(0, write_error(self->below.direct, 0));
+	close_ours(&self->below);
+	EXPECT_EQ(0, remount(0));
+}
+
+TEST_F(remount, leaves_a_read_only_device_alone)
+{
+	add_device(_metadata, &self->below, BLKFD_F_RDONLY);
+	EXPECT_EQ(0, remount(0));
+	ASSERT_EQ(0, test_drop_caches());
+	EXPECT_EQ(0, test_check_pattern(self->below.direct, 0, SIZE, SEED));
+	EXPECT_GONE(&self->below);
+}
+
+TEST_F(remount, for_an_error_is_eio_for_writes)
+{
+	struct below *below = &self->below;
+	int error;
+
+	ASSERT_EQ(0, ftruncate(below->file, 2 * SIZE));
+	add_device(_metadata, below, 0);
+	ASSERT_EQ(0, test_write_text("/sys/fs/ext4/vda/trigger_fs_error", "x"));
+	EXPECT_EQ(EIO, write_error(below->direct, SIZE));
+	error = read_error(below->direct, 0);
+	TH_LOG("reads give %d", error);
+	if (!error)
+		EXPECT_EQ(0, test_check_pattern(below->direct, 0, SIZE, SEED));
+	EXPECT_EQ(EIO, error ?: EIO);
+	EXPECT_GONE(below);
+}
+
+/* Memory */
+
+#define CGROUP		"/sys/fs/cgroup/blkfd-faults"
+#define LIMIT		"50331648"
+#define PRESSURE	(96 * TEST_MIB)
+
+FIXTURE(memory) {
+	struct below below;
+};
+
+FIXTURE_SETUP(memory)
+{
+	struct below *below = &self->below;
+
+	ASSERT_EQ(0, below_begin(below));
+	if (access("/sys/fs/cgroup/cgroup.controllers", F_OK))
+		SKIP(return, "no cgroup2 at /sys/fs/cgroup");
+	ASSERT_EQ(0, test_write_text("/sys/fs/cgroup/cgroup.subtree_control",
+				     "+memory"));
+	ASSERT_TRUE(!mkdir(CGROUP, 0755) || errno == EEXIST);
+	ASSERT_EQ(0, test_write_text(CGROUP "/memory.max", LIMIT));
+	ASSERT_EQ(0, mount_disk(below, TEST_DISK, "ext4", NULL));
+	below->file = test_file(BELOW "/file", PRESSURE, 0);
+	below->dev = test_create(below->file, 0, 0, 0, 0);
+	ASSERT_LE(0, below->dev);
+	below->id = test_id(below->dev);
+}
+
+FIXTURE_TEARDOWN(memory)
+{
+	below_drop(&self->below);
+	EXPECT_EQ(0, rmdir(CGROUP));
+}
+
+/* How often something happened to the group. */
+static unsigned long memory_event(const char *name)
+{
+	FILE *file = fopen(CGROUP "/memory.events", "re");
+	unsigned long count, found = 0;
+	char key[32];
+
+	while (file && fscanf(file, "%31s %lu", key, &count) == 2)
+		if (!strcmp(key, name))
+			found = count;
+	if (file)
+		fclose(file);
+	return found;
+}
+
+static int work_press(struct below *below)
+{
+	return test_write_text(CGROUP "/cgroup.procs", "0") ?:
+	       test_write_pattern(below->dev, 0, PRESSURE, SEED) ?:
+	       fsync(below->dev) ? -errno : 0;
+}
+
+/*
+ * Which of the two is the kernel's business: a limit that is all dirty pages of two
+ * levels was seen to get the writer killed.
+ */
+TEST_F(memory, limit_has_writes_arrive_or_the_writer_killed)
+{
+	int status = test_reap(start(&self->below, work_press));
+
+	EXPECT_LT(0, memory_event("max"));
+	EXPECT_EQ(status ? 128 + SIGKILL : 0, status);
+	EXPECT_EQ(!status, !memory_event("oom_kill"));
+	EXPECT_EQ(0, use_another(&self->below));
+	if (!status)
+		EXPECT_EQ(0, test_check_pattern(self->below.file, 0, PRESSURE, SEED));
+	EXPECT_GONE(&self->below);
+}
+
+/* A file system in the making, then more memory than there may be. */
+static int work_build(struct below *below)
+{
+	int mount = blkfd_fsmount(below->dev, "ext4", NULL, 0), file;
+
+	close(below->dev);
+	file = openat(mount, "file", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	if (test_write_text(CGROUP "/cgroup.procs", "0") ||
+	    test_write_pattern(file, 0, TEST_MIB, SEED))
+		return -EIO;
+	*below->reached = true;
+	for (;;)
+		memset(malloc(TEST_MIB), 0x5a, TEST_MIB);
+}
+
+TEST_F(memory, oom_killed_builder_leaves_no_device)
+{
+	char path[TEST_PATH_MAX];
+	pid_t pid;
+
+	test_fd_path(self->below.dev, path, sizeof(path));
+	ASSERT_EQ(0, test_mkfs("ext4", path));
+	pid = start(&self->below, work_build);
+	close_ours(&self->below);
+	EXPECT_EQ(128 + SIGKILL, test_reap(pid));
+	EXPECT_TRUE(*self->below.reached);
+	EXPECT_LT(0, memory_event("oom_kill"));
+	EXPECT_TRUE(test_wait_gone(self->below.id));
+	test_fd_path(self->below.file, path, sizeof(path));
+	EXPECT_EQ(0, test_command("e2fsck", "-fp", path) & ~1);
+	EXPECT_GONE(&self->below);
+}
+
+/* NFS, served by this kernel, by hand */
+
+#define NFSD		"/proc/fs/nfsd/"
+#define CHANNEL(name)	"/proc/net/rpc/" name "/channel"
+#define FLUSH(name)	"/proc/net/rpc/" name "/flush"
+#define EXPORT		TEST_DIR "/export"
+#define FOR_EVER	"2147483647"
+/* By fsid, from any port, without a subtree check or an id for root. */
+#define EXPORT_FLAGS	"9218"
+
+FIXTURE(nfs) {
+	struct below below;
+};
+
+static int serve(void)
+{
+	if (mount("nfsd", NFSD, "nfsd", 0, NULL))
+		return -errno;
+	return test_write_text(CHANNEL("auth.unix.ip"),
+			       "nfsd 127.0.0.1 " FOR_EVER " all\n") ?:
+	       test_write_text(CHANNEL("nfsd.export"), "all " EXPORT " " FOR_EVER
+			       " " EXPORT_FLAGS " 65534 65534 0\n") ?:
+	       test_write_text(CHANNEL("nfsd.fh"),
+			       "all 1 \\x00000000 " FOR_EVER " " EXPORT "\n") ?:
+	       test_write_text(NFSD "nfsv4gracetime", "10") ?:
+	       test_write_text(NFSD "nfsv4leasetime", "10") ?:
+	       test_write_text(NFSD "versions", "-3 +4 -4.0 -4.1 +4.2\n") ?:
+	       test_write_text(NFSD "portlist", "tcp 2049\n") ?:
+	       test_write_text(NFSD "threads", "2\n");
+}
+
+/* What was served is in use until the caches forget it. */
+static void stop_serving(void)
+{
+	test_write_text(NFSD "threads", "0\n");
+	test_write_text(FLUSH("nfsd.fh"), FOR_EVER "\n");
+	test_write_text(FLUSH("nfsd.export"), FOR_EVER "\n");
+	test_write_text(FLUSH("auth.unix.ip"), FOR_EVER "\n");
+	umount(NFSD);
+}
+
+static int open_nfs(struct below *below)
+{
+	int ret = mount_disk_at(below, EXPORT, TEST_DISK, "ext4", NULL) ?: serve();
+
+	if (ret)
+		return ret;
+	if (mkdir(BELOW, 0755) ||
+	    mount("127.0.0.1:/", BELOW, "nfs", 0,
+		  "vers=4.2,proto=tcp,sec=sys,addr=127.0.0.1,clientaddr=127.0.0.1"))
+		return -errno;
+	/* The server takes nothing before its grace period is over: seconds. */
+	return test_file(BELOW "/file", SIZE, 0);
+}
+
+FIXTURE_SETUP(nfs)
+{
+	const struct fault fault = { .open = open_nfs };
+
+	if (!test_has_module("nfsd") || !test_has_module("nfsv4"))
+		SKIP(return, "no nfsd, or no nfs");
+	ASSERT_EQ(0, below_open(&self->below, &fault, 0));
+	ASSERT_EQ(0, below_fill(&self->below));
+}
+
+FIXTURE_TEARDOWN(nfs)
+{
+	below_drop(&self->below);
+	stop_serving();
+	umount(EXPORT);
+}
+
+/* One case, for the grace period. What is frozen is the server's file system. */
+TEST_F(nfs, hangs_and_dies_as_its_server_does)
+{
+	int dir = self->below.dir;
+	pid_t pid;
+
+	ASSERT_EQ(0, freeze(&self->below));
+	pid = start(&self->below, work_write);
+	ASSERT_WAITS(pid);
+	ASSERT_EQ(0, thaw(&self->below));
+	EXPECT_EQ(0, test_reap(pid));
+	expect_pattern(_metadata, &self->below, SEED + 1);
+	ASSERT_EQ(0, shut_down(&self->below));
+	EXPECT_EQ(0, write_error(self->below.dev, 0));
+	EXPECT_EQ(-1, fsync(self->below.dev));
+	EXPECT_EQ(EIO, errno);
+	EXPECT_GONE(&self->below);
+	stop_serving();
+	close(dir);
+	EXPECT_EQ(0, umount(EXPORT));
+}
+
+/* Overlays */
+
+TEST(read_only_device_over_an_overlay_sees_the_file_copied_up)
+{
+	const int pages = 16;
+	struct below below;
+	int lower, writer;
+
+	ASSERT_EQ(0, below_begin(&below));
+	ASSERT_EQ(0, test_tmpfs(BELOW));
+	ASSERT_EQ(0, mkdir(BELOW "/lower", 0755));
+	lower = test_file(BELOW "/lower/file", pages * PAGE, 0);
+	ASSERT_EQ(0, test_write_pattern(lower, 0, pages * PAGE, SEED));
+	ASSERT_EQ(0, mount_overlay());
+	below.file = open(BELOW "/overlay/file", O_RDONLY | O_CLOEXEC);
+	add_device(_metadata, &below, BLKFD_F_RDONLY);
+	EXPECT_EQ(0, test_check_pattern(below.direct, 0, pages * PAGE, SEED));
+	writer = open(BELOW "/overlay/file", O_RDWR | O_CLOEXEC);
+	ASSERT_EQ(0, test_write_pattern(writer, 0, pages * PAGE, SEED + 1));
+	EXPECT_EQ(0, test_check_pattern(below.direct, 0, pages * PAGE, SEED + 1));
+	EXPECT_EQ(0, test_check_pattern(lower, 0, pages * PAGE, SEED));
+	close(writer);
+	close(lower);
+	EXPECT_GONE(&below);
+}
+
+TEST_HARNESS_MAIN
