@@ -170,8 +170,8 @@ struct blkfd_worker {
 };
 
 /*
- * Lock order: disk->open_mutex, lock. worker_lock is innermost and taken with
- * interrupts off.
+ * Lock order: resize_lock, disk->open_mutex, lock. worker_lock is innermost and
+ * taken with interrupts off.
  */
 struct blkfd_device {
 	struct gendisk *disk;
@@ -179,11 +179,13 @@ struct blkfd_device {
 	const struct cred *creator;
 	struct blkfd_account *account;
 	struct blkfd_control *control;
-	/* Bytes that count for @control; lock, once there is a file. */
+	/* Bytes that count for @control; resize_lock, once there is a file. */
 	u64 charged;
 	struct pid *creator_pid;
 
-	/* One resize at a time; window.file for those without an open file. */
+	/* One resize at a time. Held over I/O, which may hang. */
+	struct mutex resize_lock;
+	/* window.file for those without an open file. */
 	struct mutex lock;
 	struct blkfd_window window;
 

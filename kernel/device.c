@@ -61,6 +61,7 @@ static void blkfd_device_free_uncharged(struct blkfd_device *dev)
 	blkfd_control_put(dev->control);
 	put_pid(dev->creator_pid);
 	put_cred(dev->creator);
+	mutex_destroy(&dev->resize_lock);
 	mutex_destroy(&dev->lock);
 	kfree(dev);
 }
@@ -105,6 +106,7 @@ blkfd_device_alloc(struct blkfd_control *control,
 	dev->creator = get_current_cred();
 	dev->creator_pid = get_pid(task_tgid(current));
 	mutex_init(&dev->lock);
+	mutex_init(&dev->resize_lock);
 	INIT_WORK(&dev->reap, blkfd_device_reap);
 	ret = blkfd_limits_charge(dev);
 	if (ret) {
@@ -243,7 +245,7 @@ static int blkfd_device_change_length(struct blkfd_device *dev, u64 length)
 	u64 before = bdev_nr_bytes(bdev);
 	int ret;
 
-	lockdep_assert_held(&dev->lock);
+	lockdep_assert_held(&dev->resize_lock);
 	if (length < before) {
 		ret = sync_blockdev(bdev);
 		if (ret)
@@ -266,7 +268,7 @@ static int blkfd_device_set_length(struct blkfd_device *dev, u64 length,
 	u64 most = max(dev->charged, length), now;
 	int ret;
 
-	lockdep_assert_held(&dev->lock);
+	lockdep_assert_held(&dev->resize_lock);
 	ret = blkfd_control_recharge(dev->control, dev->charged, most);
 	*husks = ret == -EAGAIN;
 	if (ret)
@@ -284,11 +286,12 @@ static int blkfd_device_try_resize(struct blkfd_device *dev, u64 length,
 	int ret;
 
 	*husks = false;
-	mutex_lock(&dev->lock);
+	if (mutex_lock_killable(&dev->resize_lock))
+		return -EINTR;
 	ret = blkfd_backing_length(&dev->window, length, &length);
 	if (!ret)
 		ret = blkfd_device_set_length(dev, length, husks);
-	mutex_unlock(&dev->lock);
+	mutex_unlock(&dev->resize_lock);
 	return ret;
 }
 

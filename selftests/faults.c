@@ -382,6 +382,14 @@ static int work_dirty(struct below *below)
 	return ret;
 }
 
+static int work_shrink(struct below *below)
+{
+	struct blkfd_resize arg = { .length = CUT };
+
+	return work_dirty(below) ?:
+	       ioctl(below->dev, BLKFD_RESIZE, &arg) ? -errno : 0;
+}
+
 static int work_create(struct below *below)
 {
 	int dev;
@@ -389,6 +397,14 @@ static int work_create(struct below *below)
 	*below->reached = true;
 	dev = test_create(below->file, 0, 0, SIZE, 0);
 	return dev < 0 ? dev : 0;
+}
+
+static int work_look(struct below *below)
+{
+	char value[4096];
+	int len = test_attr(below->id, "blkfd/backing_file", value, sizeof(value));
+
+	return len < 0 ? len : 0;
 }
 
 static char state_of(pid_t pid)
@@ -511,11 +527,27 @@ static int end(struct below *below, const struct fault *fault)
 	return fault->end(below);
 }
 
+/* Of reads and writes: the first and the fifth number of the block layer's. */
+static unsigned long long completed(struct below *below)
+{
+	unsigned long long reads = 0, writes = 0;
+	char text[256] = "";
+
+	/* There is none while one is being made. */
+	if (test_attr(below->id, "stat", text, sizeof(text)) > 0 &&
+	    sscanf(text, "%llu %*u %*u %*u %llu", &reads, &writes) != 2)
+		abort();
+	return reads + writes;
+}
+
 /* All that there is, and it does not get on while others do. */
 #define ASSERT_WAITS(pid) do { \
+	unsigned long long before; \
 	ASSERT_TRUE(waits(&self->below, pid)); \
+	before = completed(&self->below); \
 	EXPECT_EQ(0, use_another(&self->below)); \
 	ASSERT_TRUE(is_running(pid)); \
+	EXPECT_EQ(before, completed(&self->below)); \
 } while (0)
 
 FIXTURE_SETUP(hang)
@@ -605,6 +637,24 @@ TEST_F(hang, last_close_waits_and_loses_nothing)
 	ASSERT_EQ(0, end(&self->below, &variant->fault));
 	EXPECT_EQ(0, test_reap(pid));
 	EXPECT_EQ(0, test_check_pattern(self->below.file, 0, SIZE, SEED + 1));
+	EXPECT_GONE(&self->below);
+}
+
+/* Who looks at all devices must not be kept by a user's. */
+TEST_F(hang, can_be_looked_at_while_a_resize_waits)
+{
+	pid_t pid, look;
+
+	if (variant->fault.only_fsync_waits)
+		SKIP(return, "the file's page cache takes it all");
+	pid = start(&self->below, work_shrink);
+	ASSERT_WAITS(pid);
+	look = start(&self->below, work_look);
+	EXPECT_ENDS(look);
+	ASSERT_EQ(0, end(&self->below, &variant->fault));
+	EXPECT_EQ(0, test_reap(look));
+	EXPECT_EQ(0, test_reap(pid));
+	EXPECT_EQ(CUT, lseek(self->below.dev, 0, SEEK_END));
 	EXPECT_GONE(&self->below);
 }
 
