@@ -38,6 +38,8 @@ help:
 	@echo 'make fuzz           ten million calls of all sorts, changed at random, hours; with'
 	@echo '                    KERNELS=7.3-debug guided by what code they reach'
 	@echo 'make faults         what is below devices fails, under load, ROUNDS times (50) a case'
+	@echo 'make races          have threads create, mount, resize, close and so on ROUNDS (100,000)'
+	@echo '                    devices at once while the module is unloaded and loaded'
 	@echo 'make bench          measure against loop and ublk on both kernels, over half an hour;'
 	@echo '                    results go to docs/bench and docs/performance.md'
 	@echo 'make bench-quick    is anything over 3 % worse than in docs/bench? some minutes'
@@ -119,6 +121,9 @@ powerloss:
 faults:
 	$(call long,faults,50)
 
+races:
+	$(call long,races,100000)
+
 check-style:
 	selftests/check-style.sh
 
@@ -141,4 +146,4 @@ clean:
 		*.mod.c .*.cmd .*.o modules.order)) Module.symvers
 
 .PHONY: help all modules lib tools examples selftests bench-programs demo check check-debug \
-	bench bench-quick stress kills powerloss fuzz faults check-style install uninstall clean
+	bench bench-quick stress kills powerloss fuzz faults races check-style install uninstall clean

@@ -12,7 +12,6 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "kselftest_harness.h"
 #include "libblkfd.h"
@@ -472,41 +471,14 @@ TEST(dirty_mapping_is_written_by_munmap_of_the_last_reference)
 
 /* The module */
 
-static int unload(void)
-{
-	return syscall(SYS_delete_module, "blkfd", O_NONBLOCK) ? -errno : 0;
-}
-
-/* Whichever this test was built beside. */
-static int load(void)
-{
-	char path[4096];
-	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 64);
-	int fd, ret;
-
-	if (len < 0)
-		return -errno;
-	path[len] = 0;
-	*strrchr(path, '/') = 0;
-	strcat(path, "/../kernel/blkfd.ko");
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	ret = syscall(SYS_finit_module, fd, "", 0) ? -errno : 0;
-	close(fd);
-	return ret;
-}
-
 static bool loaded_again(void *arg)
 {
-	int ret = unload();
-
-	return !ret ? !load() : false;
+	return !test_module_unload() && !test_module_load();
 }
 
 TEST_F(lifetime, module_is_pinned_by_a_descriptor)
 {
-	EXPECT_EQ(-EWOULDBLOCK, unload());
+	EXPECT_EQ(-EWOULDBLOCK, test_module_unload());
 	EXPECT_EQ(self->id, test_id(self->fd));
 }
 
@@ -515,7 +487,7 @@ TEST_F(lifetime, module_is_pinned_by_a_mount)
 	ASSERT_EQ(0, make_ext4(self->fd));
 	ASSERT_EQ(0, blkfd_mount(self->fd, "ext4", NULL, 0, UPPER, NULL, 0));
 	ASSERT_EQ(0, close(self->fd));
-	EXPECT_EQ(-EWOULDBLOCK, unload());
+	EXPECT_EQ(-EWOULDBLOCK, test_module_unload());
 	ASSERT_EQ(0, umount(UPPER));
 	EXPECT_GONE();
 }
@@ -527,7 +499,7 @@ TEST_F(lifetime, module_is_pinned_by_the_control_file)
 	ASSERT_LE(0, control);
 	ASSERT_EQ(0, close(self->fd));
 	ASSERT_TRUE(test_wait_none());
-	EXPECT_EQ(-EWOULDBLOCK, unload());
+	EXPECT_EQ(-EWOULDBLOCK, test_module_unload());
 }
 
 TEST_F(lifetime, module_goes_and_comes_when_all_is_closed)
@@ -564,7 +536,7 @@ TEST_F(lifetime, module_goes_only_after_names_of_dead_devices)
 	name = open(path, O_PATH | O_CLOEXEC);
 	ASSERT_LE(0, name);
 	ASSERT_EQ(0, close(self->fd));
-	EXPECT_EQ(-EWOULDBLOCK, unload());
+	EXPECT_EQ(-EWOULDBLOCK, test_module_unload());
 	EXPECT_EQ(0, fstat(name, &st));
 	ASSERT_EQ(0, blkfd_path(name, path, sizeof(path)));
 	EXPECT_EQ(-1, open(path, O_RDONLY | O_CLOEXEC));

@@ -399,10 +399,10 @@ static int livepatch_settle(const char *name)
 			 6 * TEST_TIMEOUT_MS) ? 0 : -ETIMEDOUT;
 }
 
-int test_livepatch_load(const char *path, const char *parameters)
+/* From a path as top_path() takes it. */
+static int load_module(const char *path, const char *parameters)
 {
-	const char *slash = strrchr(path, '/');
-	char full[512], name[64];
+	char full[512];
 	int fd, ret;
 
 	ret = top_path(path, full, sizeof(full));
@@ -413,6 +413,26 @@ int test_livepatch_load(const char *path, const char *parameters)
 		return -errno;
 	ret = syscall(SYS_finit_module, fd, parameters, 0) ? -errno : 0;
 	close(fd);
+	return ret;
+}
+
+int test_module_load(void)
+{
+	return load_module("kernel/blkfd.ko", "");
+}
+
+int test_module_unload(void)
+{
+	return syscall(SYS_delete_module, "blkfd", O_NONBLOCK) ? -errno : 0;
+}
+
+int test_livepatch_load(const char *path, const char *parameters)
+{
+	const char *slash = strrchr(path, '/');
+	char name[64];
+	int ret;
+
+	ret = load_module(path, parameters);
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(slash + 1, "."),
 		 slash + 1);
 	return ret ?: livepatch_settle(name);

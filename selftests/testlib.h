@@ -182,6 +182,10 @@ int test_drop_caches(void);
 /* Loads the module unless it is there: false, silently, if there is none. */
 bool test_has_module(const char *name);
 
+/* blkfd itself, as it was built beside the tests: 0 or -errno, at once. */
+int test_module_load(void);
+int test_module_unload(void);
+
 /*
  * Loads the .ko at this path, given from the top of the tree, and waits until the
  * patch in it is in force; parameters as for insmod. -ENOENT: it was not built.
