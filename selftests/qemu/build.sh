@@ -32,7 +32,8 @@ mkdir -p "$mirror"
 exec 9>"$room/lock"
 flock 9
 
-changed=$(as_root rsync -aO --delete --exclude=/.git --filter=':- .gitignore' \
+# What has changed is of now, and not older than what was built from it before.
+changed=$(as_root rsync -ac --no-times --delete --exclude=/.git --filter=':- .gitignore' \
 	--out-format=%n "$tree/" "$mirror/")
 if [ -n "$changed" ] || [ ! -e "$room/built" ]; then
 	rm -f "$room/built"
