@@ -71,6 +71,7 @@ struct blkfd_window {
  * @alone: Not to be merged: a call along with others came to less than all.
  * @nowait: The call is one that may not wait.
  * @by_worker: It took a worker.
+ * @uncharged: Its cgroup had no memory for it: it is to be charged to none.
  * @flushed: The flush that comes before the data is done.
  * @accounted: The bio is in the disk's statistics since @start.
  * @start: In jiffies.
@@ -90,6 +91,7 @@ struct blkfd_io_cmd {
 	bool alone;
 	bool nowait;
 	bool by_worker;
+	bool uncharged;
 	bool flushed;
 	bool accounted;
 	unsigned long start;

@@ -138,6 +138,7 @@ static struct blkfd_io_cmd *blkfd_io_alloc(struct blkfd_device *dev,
 	cmd->merged = NULL;
 	cmd->alone = false;
 	cmd->by_worker = false;
+	cmd->uncharged = false;
 	cmd->flushed = false;
 	return cmd;
 }
@@ -291,6 +292,20 @@ static void blkfd_io_unmerge(struct blkfd_device *dev,
 }
 
 /*
+ * A cgroup whose memory is all pages that are being written to the device has none
+ * for the file's own pages, and gets none before they are written: there, and there
+ * alone, the file's are charged to nobody.
+ */
+static bool blkfd_io_try_uncharged(struct blkfd_io_cmd *cmd)
+{
+	if (cmd->result != -ENOMEM || cmd->uncharged)
+		return false;
+	cmd->uncharged = true;
+	cmd->alone = true;
+	return true;
+}
+
+/*
  * A call is over. One that moved less than was left goes on in a worker; one
  * that moved nothing has come to the end of a file that is now too short. Of a
  * call for several commands that does not say whose the error is: each gets a
@@ -313,7 +328,7 @@ static bool blkfd_io_is_over(struct blkfd_device *dev,
 	}
 	if (cmd->result > 0)
 		cmd->done += cmd->result;
-	else if (!cmd->nowait)
+	else if (!cmd->nowait && !blkfd_io_try_uncharged(cmd))
 		cmd->error = cmd->result ?: -EIO;
 	if (cmd->error || cmd->done >= cmd->length)
 		return true;
