@@ -81,6 +81,11 @@ static bool blkfd_inline_can_write(const struct blkfd_window *window)
 	       window->flags & BLKFD_F_DIRECT;
 }
 
+static u64 blkfd_inline_bit(enum req_op op)
+{
+	return BIT_ULL((__force u32)op);
+}
+
 /**
  * blkfd_inline_init_device - what the file of a new device allows for
  * @dev: The device; its window is final.
@@ -88,16 +93,16 @@ static bool blkfd_inline_can_write(const struct blkfd_window *window)
 void blkfd_inline_init_device(struct blkfd_device *dev)
 {
 	if (blkfd_inline_can_read(&dev->window))
-		dev->inline_ops |= BIT(REQ_OP_READ);
+		dev->inline_ops |= blkfd_inline_bit(REQ_OP_READ);
 	if (blkfd_inline_can_write(&dev->window))
-		dev->inline_ops |= BIT(REQ_OP_WRITE);
+		dev->inline_ops |= blkfd_inline_bit(REQ_OP_WRITE);
 }
 
 /* Data only, and no flush: that waits for the whole file system. */
 static bool blkfd_inline_suits_bio(const struct blkfd_device *dev,
 				   struct bio *bio)
 {
-	return BIT_ULL(bio_op(bio)) & dev->inline_ops &&
+	return blkfd_inline_bit(bio_op(bio)) & dev->inline_ops &&
 	       !(bio->bi_opf & (REQ_PREFLUSH | REQ_FUA)) &&
 	       bio->bi_iter.bi_size;
 }
