@@ -6,6 +6,8 @@
  * superblock holds the module.
  */
 #include <linux/blkdev.h>
+#include <linux/blktrace_api.h>
+#include <linux/capability.h>
 #include <linux/compat.h>
 #include <linux/dcache.h>
 #include <linux/file.h>
@@ -19,6 +21,9 @@
 #include "blkfd.h"
 
 #define BLKFD_INODE_MAGIC	0x426c6b66	/* "Blkf" */
+
+/* BLKTRACESETUP2, which 6.12 does not know. */
+#define BLKFD_BLKTRACESETUP2_NR	142
 
 static struct vfsmount *blkfd_inode_mnt;
 static int blkfd_inode_count;
@@ -126,11 +131,33 @@ static int blkfd_inode_ioctl_of_writer(struct file *file, unsigned int cmd,
 	}
 }
 
+/*
+ * The block layer lets whoever opened a device trace it, into buffers as large as they
+ * like that are charged to nobody: it takes them for the administrator.
+ */
+static bool blkfd_inode_is_trace(unsigned int cmd)
+{
+	if (_IOC_TYPE(cmd) != _IOC_TYPE(BLKTRACESETUP))
+		return false;
+	switch (_IOC_NR(cmd)) {
+	case _IOC_NR(BLKTRACESETUP):
+	case _IOC_NR(BLKTRACESTART):
+	case _IOC_NR(BLKTRACESTOP):
+	case _IOC_NR(BLKTRACETEARDOWN):
+	case BLKFD_BLKTRACESETUP2_NR:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static long blkfd_inode_ioctl(struct file *file, unsigned int cmd,
 			      unsigned long arg)
 {
 	long ret;
 
+	if (blkfd_inode_is_trace(cmd) && !capable(CAP_SYS_ADMIN))
+		return -EPERM;
 	ret = blkfd_inode_block_fops->unlocked_ioctl(file, cmd, arg);
 	if (ret != -EACCES)
 		return ret;
@@ -144,6 +171,8 @@ static long blkfd_inode_compat_ioctl(struct file *file, unsigned int cmd,
 {
 	long ret;
 
+	if (blkfd_inode_is_trace(cmd) && !capable(CAP_SYS_ADMIN))
+		return -EPERM;
 	ret = blkfd_inode_block_fops->compat_ioctl(file, cmd, arg);
 	if (ret != -EACCES)
 		return ret;
