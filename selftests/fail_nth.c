@@ -166,4 +166,80 @@ TEST_F(fail_nth, reads_are_right_or_fail)
 					 expect_data_or_enomem));
 }
 
+static void expect_done_or_enomem(struct __test_metadata *_metadata, int ret)
+{
+	EXPECT_TRUE(!ret || ret == -ENOMEM) TH_LOG("returned %d", ret);
+}
+
+/* What is dirty is written first. */
+static int write_and_resize(void *arg)
+{
+	static char buf[4096];
+	int fd = *(int *)arg;
+
+	if (pwrite(fd, buf, sizeof(buf), 0) < 0)
+		return -errno;
+	return blkfd_resize(fd, SIZE / 2) ?: blkfd_resize(fd, SIZE);
+}
+
+TEST_F(fail_nth, device_outlives_failing_resizes)
+{
+	ASSERT_EQ(0, refuse_each(_metadata, self->nth, write_and_resize, &self->dev,
+				 expect_done_or_enomem));
+	EXPECT_EQ(SIZE, lseek(self->dev, 0, SEEK_END));
+	EXPECT_EQ(0, test_write_pattern(self->dev, 0, SIZE, 2));
+	EXPECT_EQ(0, fsync(self->dev));
+	EXPECT_EQ(0, test_check_pattern(self->file, 0, SIZE, 2));
+}
+
+static int mount_ext4(void *arg)
+{
+	return blkfd_fsmount(*(int *)arg, "ext4", NULL, 0);
+}
+
+/* What it says is up to the file system. */
+static void expect_mount_or_error(struct __test_metadata *_metadata, int ret)
+{
+	if (ret >= 0)
+		EXPECT_EQ(0, close(ret));
+}
+
+TEST_F(fail_nth, device_outlives_failing_mounts)
+{
+	char path[TEST_PATH_MAX];
+	int mount;
+
+	test_fd_path(self->dev, path, sizeof(path));
+	ASSERT_EQ(0, test_mkfs("ext4", path));
+	mount = refuse_each(_metadata, self->nth, mount_ext4, &self->dev,
+			    expect_mount_or_error);
+	ASSERT_LE(0, mount);
+	EXPECT_EQ(0, close(self->dev));
+	EXPECT_EQ(0, close(mount));
+	EXPECT_TRUE(test_wait_none());
+	test_fd_path(self->file, path, sizeof(path));
+	EXPECT_EQ(0, test_command("e2fsck", "-fn", path));
+}
+
+/* close() writes what is dirty, and cannot fail. */
+static int live_and_die(void *arg)
+{
+	static char buf[4096];
+	int fd = create(arg), ret = 0;
+
+	if (fd < 0)
+		return fd;
+	if (pwrite(fd, buf, sizeof(buf), 0) < 0)
+		ret = -errno;
+	return close(fd) ? -errno : ret;
+}
+
+TEST_F(fail_nth, device_ends_for_all_that)
+{
+	ASSERT_EQ(0, refuse_each(_metadata, self->nth, live_and_die, &self->file,
+				 expect_done_or_enomem));
+	EXPECT_EQ(0, close(self->dev));
+	EXPECT_TRUE(test_wait_none());
+}
+
 TEST_HARNESS_MAIN
