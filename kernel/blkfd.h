@@ -213,6 +213,13 @@ struct blkfd_device {
 	atomic64_t io_errors;
 
 	/*
+	 * The last cgroup that had no memory for a call, only to be compared, and
+	 * until when that holds, in jiffies; races do no harm.
+	 */
+	struct cgroup_subsys_state *full_blkcg;
+	unsigned long full_until;
+
+	/*
 	 * The backlog and who works it off. A device shares neither its threads
 	 * nor its reserve of commands: its file may lie on another one, or keep
 	 * it waiting for ever.
@@ -295,6 +302,8 @@ bool blkfd_io_start_write(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
 bool blkfd_io_transfer(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
 bool blkfd_io_is_next(const struct blkfd_io_cmd *cmd,
 		      const struct blkfd_io_cmd *next);
+struct cgroup_subsys_state *blkfd_io_who_pays(struct blkfd_device *dev,
+					      struct blkfd_io_cmd *cmd);
 bool blkfd_io_execute(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
 void blkfd_io_end(struct blkfd_io_cmd *cmd);
 

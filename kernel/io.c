@@ -11,6 +11,7 @@
 #include <linux/falloc.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/jiffies.h>
 #include <linux/local_lock.h>
 #include <linux/mempool.h>
 #include <linux/part_stat.h>
@@ -29,6 +30,9 @@
 
 /* What a call may come to by merging, in bytes. */
 #define BLKFD_IO_MERGE_MAX	SZ_1M
+
+/* How long it is held to be true that a cgroup has no memory. */
+#define BLKFD_IO_FULL_TIME	HZ
 
 static struct kmem_cache *blkfd_io_cache;
 
@@ -294,15 +298,37 @@ static void blkfd_io_unmerge(struct blkfd_device *dev,
 /*
  * A cgroup whose memory is all pages that are being written to the device has none
  * for the file's own pages, and gets none before they are written: there, and there
- * alone, the file's are charged to nobody.
+ * alone, the file's are charged to nobody. To find out that there is none takes the
+ * kernel long: what comes soon after is not tried first.
  */
-static bool blkfd_io_try_uncharged(struct blkfd_io_cmd *cmd)
+static bool blkfd_io_try_uncharged(struct blkfd_device *dev,
+				   struct blkfd_io_cmd *cmd)
 {
 	if (cmd->result != -ENOMEM || cmd->uncharged)
 		return false;
+	WRITE_ONCE(dev->full_blkcg, bio_blkcg_css(cmd->bio));
+	WRITE_ONCE(dev->full_until, jiffies + BLKFD_IO_FULL_TIME);
 	cmd->uncharged = true;
 	cmd->alone = true;
 	return true;
+}
+
+/**
+ * blkfd_io_who_pays - what a command's call is to be charged to
+ * @dev: Its device.
+ * @cmd: The command.
+ *
+ * Returns: a cgroup that the bio holds, or NULL for nobody.
+ */
+struct cgroup_subsys_state *blkfd_io_who_pays(struct blkfd_device *dev,
+					      struct blkfd_io_cmd *cmd)
+{
+	struct cgroup_subsys_state *blkcg = bio_blkcg_css(cmd->bio);
+
+	if (cmd->uncharged || (blkcg == READ_ONCE(dev->full_blkcg) &&
+			       time_before(jiffies, READ_ONCE(dev->full_until))))
+		return NULL;
+	return blkcg;
 }
 
 /*
@@ -328,7 +354,7 @@ static bool blkfd_io_is_over(struct blkfd_device *dev,
 	}
 	if (cmd->result > 0)
 		cmd->done += cmd->result;
-	else if (!cmd->nowait && !blkfd_io_try_uncharged(cmd))
+	else if (!cmd->nowait && !blkfd_io_try_uncharged(dev, cmd))
 		cmd->error = cmd->result ?: -EIO;
 	if (cmd->error || cmd->done >= cmd->length)
 		return true;

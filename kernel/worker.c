@@ -205,7 +205,7 @@ static void blkfd_worker_execute(struct blkfd_worker_run *run,
 {
 	if (list_empty(&run->sleeps.list))
 		list_add(&run->sleeps.list, &run->plug.cb_list);
-	blkfd_worker_charge(run, cmd->uncharged ? NULL : bio_blkcg_css(cmd->bio));
+	blkfd_worker_charge(run, blkfd_io_who_pays(run->worker->dev, cmd));
 	if (!blkfd_io_execute(run->worker->dev, cmd))
 		return;
 	blkfd_io_list_add(&run->ended, cmd);
