@@ -28,6 +28,12 @@ static const struct {
 	{ "nodiscard", BLKFD_F_NODISCARD },
 };
 
+/* To open or read what is being removed is ENODEV. */
+static int missing(int error)
+{
+	return error == ENODEV || error == ENXIO ? -ENOENT : -error;
+}
+
 /* The file's text without its newline: its length. */
 static int read_text(int dir, const char *name, char *text, size_t size)
 {
@@ -36,12 +42,10 @@ static int read_text(int dir, const char *name, char *text, size_t size)
 	int ret;
 
 	if (fd < 0)
-		return -errno;
+		return missing(errno);
 	length = read(fd, text, size - 1);
-	ret = length < 0 ? -errno : (int)length;
+	ret = length < 0 ? missing(errno) : (int)length;
 	close(fd);
-	if (ret == -ENODEV || ret == -ENXIO)
-		return -ENOENT;
 	if (ret < 0)
 		return ret;
 	if (ret && text[ret - 1] == '\n')
