@@ -118,6 +118,7 @@ kills:
 
 powerloss:
 	$(call long,powerloss,100000)
+
 faults:
 	$(call long,faults,50)
 

@@ -135,7 +135,7 @@ static int blkfd_inode_ioctl_of_writer(struct file *file, unsigned int cmd,
  * The block layer lets whoever opened a device trace it, into buffers as large as they
  * like that are charged to nobody: it takes them for the administrator.
  */
-static bool blkfd_inode_is_trace(unsigned int cmd)
+static bool blkfd_inode_is_refused(unsigned int cmd)
 {
 	if (_IOC_TYPE(cmd) != _IOC_TYPE(BLKTRACESETUP))
 		return false;
@@ -145,7 +145,7 @@ static bool blkfd_inode_is_trace(unsigned int cmd)
 	case _IOC_NR(BLKTRACESTOP):
 	case _IOC_NR(BLKTRACETEARDOWN):
 	case BLKFD_BLKTRACESETUP2_NR:
-		return true;
+		return !capable(CAP_SYS_ADMIN);
 	default:
 		return false;
 	}
@@ -156,7 +156,7 @@ static long blkfd_inode_ioctl(struct file *file, unsigned int cmd,
 {
 	long ret;
 
-	if (blkfd_inode_is_trace(cmd) && !capable(CAP_SYS_ADMIN))
+	if (blkfd_inode_is_refused(cmd))
 		return -EPERM;
 	ret = blkfd_inode_block_fops->unlocked_ioctl(file, cmd, arg);
 	if (ret != -EACCES)
@@ -171,7 +171,7 @@ static long blkfd_inode_compat_ioctl(struct file *file, unsigned int cmd,
 {
 	long ret;
 
-	if (blkfd_inode_is_trace(cmd) && !capable(CAP_SYS_ADMIN))
+	if (blkfd_inode_is_refused(cmd))
 		return -EPERM;
 	ret = blkfd_inode_block_fops->compat_ioctl(file, cmd, arg);
 	if (ret != -EACCES)
