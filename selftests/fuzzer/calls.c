@@ -786,7 +786,8 @@ static int call_uring(const struct call *call)
 	struct slot *slot;
 	int ret;
 
-	if (any_io_slot(call, &slot, true))
+	/* A pipe that has a writer, O_NONBLOCK or not, keeps a ring waiting. */
+	if (any_io_slot(call, &slot, true) || slot->kind == OTHER)
 		return NOT_MADE;
 	if (io_uring_queue_init(2, &ring, 0))
 		return -1;
