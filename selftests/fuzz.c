@@ -632,7 +632,7 @@ static int watch(void)
 
 FIXTURE(fuzz) {
 	uint64_t seed;
-	struct timespec start;
+	double start;
 	char console[64];
 };
 
@@ -672,7 +672,7 @@ FIXTURE_SETUP(fuzz)
 	ASSERT_EQ(0, load_corpus());
 	ASSERT_EQ(0, read_text_start());
 	self->seed = choose_seed();
-	clock_gettime(CLOCK_MONOTONIC, &self->start);
+	self->start = test_seconds();
 }
 
 FIXTURE_TEARDOWN(fuzz)
@@ -691,15 +691,12 @@ static int run_workers(uint64_t seed, uint64_t rounds)
 	return ret ?: watch();
 }
 
-static void report(uint64_t seed, const struct timespec *start)
+static void report(uint64_t seed, double start)
 {
 	const struct fuzz_counts *counts = &shared->counts;
 	unsigned long long calls = counts->calls, programs = shared->programs;
-	struct timespec end;
-	double seconds;
+	double seconds = test_seconds() - start;
 
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	seconds = end.tv_sec - start->tv_sec + (end.tv_nsec - start->tv_nsec) / 1e9;
 	fprintf(stderr, "# seed %llu: %llu calls, %llu programs, %.0f s, %.0f calls a second\n",
 		(unsigned long long)seed, calls, programs, seconds, calls / seconds);
 	fprintf(stderr, "# %u points of the module, %u programs kept beside %u saved ones\n",
@@ -726,7 +723,7 @@ TEST_F_TIMEOUT(fuzz, saved_programs_do_no_harm, 600)
 {
 	ASSERT_LT(0, shared->saved);
 	EXPECT_EQ(0, run_workers(self->seed, 0));
-	report(self->seed, &self->start);
+	report(self->seed, self->start);
 	fuzz_calls_exit();
 	EXPECT_TRUE(test_wait(is_unused, NULL, 6 * TEST_TIMEOUT_MS));
 }
@@ -734,7 +731,7 @@ TEST_F_TIMEOUT(fuzz, saved_programs_do_no_harm, 600)
 TEST_F_TIMEOUT(fuzz, changed_programs_do_no_harm, 80000)
 {
 	EXPECT_EQ(0, run_workers(self->seed, test_rounds(20000)));
-	report(self->seed, &self->start);
+	report(self->seed, self->start);
 	EXPECT_EQ(0, save_all());
 	fuzz_calls_exit();
 	EXPECT_TRUE(test_wait(is_unused, NULL, 6 * TEST_TIMEOUT_MS));

@@ -311,16 +311,15 @@ static int wait_for_builds(int count)
 /* How long the next builds take, in seconds; below 0: one failed. */
 static double time_builds(void)
 {
-	struct timespec start, end;
+	double start;
 	int before;
 
 	if (ioctl(built_pipe[0], FIONREAD, &before) || wait_for_builds(before + 1))
 		return -1;
-	clock_gettime(CLOCK_MONOTONIC, &start);
+	start = test_seconds();
 	if (wait_for_builds(BUILDS))
 		return -1;
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	return end.tv_sec - start.tv_sec + (end.tv_nsec - start.tv_nsec) / 1e9;
+	return test_seconds() - start;
 }
 
 static bool remove_directory(void *path)

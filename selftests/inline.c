@@ -323,8 +323,7 @@ TEST_F(direct, clones_of_device_mapper_take_workers)
 
 	test_fd_path(self->rig.dev, path, sizeof(path));
 	snprintf(table, sizeof(table), "0 %llu linear %s 0", SIZE / 512, path);
-	ASSERT_EQ(0, test_command("dmsetup", "create", DM_NAME, "--table",
-				  table));
+	ASSERT_EQ(0, test_dm_create(DM_NAME, table));
 	top = open(DM_PATH, O_RDONLY | O_DIRECT | O_CLOEXEC);
 	ASSERT_LE(0, top);
 	self->before = counts(self->rig.dev, NULL);
@@ -333,7 +332,7 @@ TEST_F(direct, clones_of_device_mapper_take_workers)
 	EXPECT_EQ(0, info.inline_ios + info.would_block);
 	EXPECT_EQ(COUNT, info.worker_ios);
 	ASSERT_EQ(0, close(top));
-	ASSERT_EQ(0, test_command("dmsetup", "remove", "--retry", DM_NAME));
+	ASSERT_EQ(0, test_dm_remove(DM_NAME));
 }
 
 /* It does for files: SIGXFSZ would end this. */

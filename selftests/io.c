@@ -1321,21 +1321,7 @@ static int dm_create(uint64_t start, uint64_t len)
 	char table[256];
 
 	error_table(table, sizeof(table), start, len);
-	return test_command("dmsetup", "create", DM_NAME, "--table", table);
-}
-
-/* What is dirty above is not written to the old table first. */
-static int dm_replace_table(const char *table, bool rdonly)
-{
-	int ret;
-
-	ret = test_command("dmsetup", "suspend", "--nolockfs", DM_NAME);
-	if (!ret)
-		ret = test_command("dmsetup", "reload", DM_NAME, "--table", table,
-				   rdonly ? "--readonly" : NULL);
-	if (!ret)
-		ret = test_command("dmsetup", "resume", DM_NAME);
-	return ret;
+	return test_dm_create(DM_NAME, table);
 }
 
 static int dm_replace(uint64_t start, uint64_t len)
@@ -1343,7 +1329,7 @@ static int dm_replace(uint64_t start, uint64_t len)
 	char table[256];
 
 	error_table(table, sizeof(table), start, len);
-	return dm_replace_table(table, false);
+	return test_dm_replace(DM_NAME, table);
 }
 
 FIXTURE_SETUP(io_errors)
@@ -1363,7 +1349,7 @@ FIXTURE_TEARDOWN(io_errors)
 	close(self->dev);
 	close(self->file);
 	umount(TEST_DIR "/dm");
-	test_command("dmsetup", "remove", "--retry", DM_NAME);
+	test_dm_remove(DM_NAME);
 }
 
 static void expect_eio_at(struct __test_metadata *_metadata, int fd, char *buf,
@@ -1401,7 +1387,9 @@ static int dm_replace_by(int dev)
 
 	test_fd_path(dev, path, sizeof(path));
 	snprintf(table, sizeof(table), "0 %llu linear %s 0", DM_SIZE / 512, path);
-	return dm_replace_table(table, true);
+	return test_dm_suspend(DM_NAME) ?:
+	       test_command("dmsetup", "reload", DM_NAME, "--readonly", "--table", table) ?:
+	       test_dm_resume(DM_NAME);
 }
 
 /*

@@ -518,18 +518,6 @@ static bool find_mount(const char *target, struct mount_line *line)
 	return found;
 }
 
-static int count_mounts(void)
-{
-	FILE *file = fopen("/proc/self/mountinfo", "re");
-	char text[1024];
-	int count = 0;
-
-	while (file && fgets(text, sizeof(text), file))
-		count++;
-	fclose(file);
-	return count;
-}
-
 /* Whether one of a list with commas is this. */
 static bool has_option(const char *list, const char *option)
 {
@@ -637,7 +625,7 @@ TEST_F_TIMEOUT(fsmount, goes_with_its_descriptor_and_takes_the_device_along, 120
 TEST_F_TIMEOUT(fsmount, bad_option_gives_the_kernels_message, 120)
 {
 	char message[BLKFD_MESSAGE_MAX], wanted[128];
-	int before = count_mounts();
+	int before = test_count_mounts();
 
 	snprintf(wanted, sizeof(wanted), "%s: Unknown parameter 'no_such'\n",
 		 variant->fstype);
@@ -650,7 +638,7 @@ TEST_F_TIMEOUT(fsmount, bad_option_gives_the_kernels_message, 120)
 	EXPECT_EQ(-EINVAL, blkfd_mount(self->fd, variant->fstype, "no_such", 0,
 				       TARGET, message, sizeof(message)));
 	EXPECT_STREQ(wanted, message);
-	EXPECT_EQ(before, count_mounts());
+	EXPECT_EQ(before, test_count_mounts());
 }
 
 TEST_F_TIMEOUT(fsmount, mount_passes_options_to_file_system_and_mount, 120)
@@ -736,11 +724,11 @@ FIXTURE_TEARDOWN(ext4)
 
 TEST_F(ext4, detached_mount_is_in_no_namespace)
 {
-	int before = count_mounts(), dir;
+	int before = test_count_mounts(), dir;
 
 	dir = blkfd_fsmount(self->fd, "ext4", NULL, 0);
 	ASSERT_LE(0, dir);
-	EXPECT_EQ(before, count_mounts());
+	EXPECT_EQ(before, test_count_mounts());
 	EXPECT_EQ(FD_CLOEXEC, fcntl(dir, F_GETFD));
 }
 
@@ -962,7 +950,7 @@ TEST_F(ext4, message_is_empty_after_success)
 
 TEST_F(ext4, mount_needs_a_directory)
 {
-	int before = count_mounts(), file;
+	int before = test_count_mounts(), file;
 
 	file = open(TEST_DIR "/file", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
 	ASSERT_LE(0, file);
@@ -970,7 +958,7 @@ TEST_F(ext4, mount_needs_a_directory)
 				       TEST_DIR "/no-such", NULL, 0));
 	EXPECT_EQ(-ENOTDIR, blkfd_mount(self->fd, "ext4", NULL, 0,
 					TEST_DIR "/file", NULL, 0));
-	EXPECT_EQ(before, count_mounts());
+	EXPECT_EQ(before, test_count_mounts());
 }
 
 TEST_F(ext4, mount_leaves_no_descriptor)
@@ -1047,14 +1035,14 @@ static int mount_privately(int fd)
 
 TEST_F(ext4, mount_in_a_childs_namespace_goes_with_it)
 {
-	int before = count_mounts();
+	int before = test_count_mounts();
 	pid_t pid = fork();
 
 	ASSERT_LE(0, pid);
 	if (!pid)
 		_exit(mount_privately(self->fd));
 	ASSERT_EQ(0, test_reap(pid));
-	EXPECT_EQ(before, count_mounts());
+	EXPECT_EQ(before, test_count_mounts());
 	ASSERT_EQ(0, close(self->fd));
 	EXPECT_TRUE(test_wait_gone(self->id));
 }

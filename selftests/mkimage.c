@@ -280,17 +280,6 @@ static uint64_t free_space(const char *path)
 	return statfs(path, &vfs) ? 0 : vfs.f_bfree;
 }
 
-static int count_mounts(void)
-{
-	FILE *file = fopen("/proc/self/mountinfo", "re");
-	int lines = 0;
-
-	for (int c = fgetc(file); c != EOF; c = fgetc(file))
-		lines += c == '\n';
-	fclose(file);
-	return lines;
-}
-
 static int count_images(void)
 {
 	struct dirent **names;
@@ -312,7 +301,7 @@ static bool space_is_free(void *before)
 static bool nothing_left(struct before *before)
 {
 	return test_wait_none() && test_wait(space_is_free, before, TEST_TIMEOUT_MS) &&
-	       count_mounts() == before->mounts && count_images() == 0;
+	       test_count_mounts() == before->mounts && count_images() == 0;
 }
 
 /* What is to be kept, each kind in a directory of its own. 0: it is made. */
@@ -451,7 +440,7 @@ FIXTURE_SETUP(image)
 	ASSERT_EQ(0, test_tmpfs(IMAGES));
 	ASSERT_EQ(0, mkdir(TREE, 0755));
 	self->before.space = free_space(IMAGES);
-	self->before.mounts = count_mounts();
+	self->before.mounts = test_count_mounts();
 	ASSERT_NE(0, self->before.space);
 }
 
@@ -545,7 +534,7 @@ FIXTURE_SETUP(build)
 	ASSERT_EQ(0, test_tmpfs(IMAGES));
 	ASSERT_EQ(0, make_files(TREE, 5, 1000));
 	self->before.space = free_space(IMAGES);
-	self->before.mounts = count_mounts();
+	self->before.mounts = test_count_mounts();
 }
 
 FIXTURE_TEARDOWN(build)
@@ -615,7 +604,7 @@ TEST_F(build, of_a_file_that_cannot_be_opened_leaves_nothing)
 TEST_F(build, of_a_file_that_ends_early_leaves_nothing)
 {
 	ASSERT_EQ(0, mount("/sys/kernel/uevent_seqnum", TREE "/3", NULL, MS_BIND, NULL));
-	self->before.mounts = count_mounts();
+	self->before.mounts = test_count_mounts();
 	ASSERT_EQ(1, refused("--cross-mounts", TREE, IMAGE));
 	EXPECT_NE(NULL, strstr(refusal, "3: was changed")) TH_LOG("%s", refusal);
 	EXPECT_TRUE(nothing_left(&self->before));

@@ -204,12 +204,7 @@ static int dm_create(int disk, int log)
 		return -errno;
 	snprintf(table, sizeof(table), "0 %llu log-writes %u:%u %u:%u", on.length / SECTOR,
 		 on.dev_major, on.dev_minor, to.dev_major, to.dev_minor);
-	return test_command("dmsetup", "create", DM_NAME, "--table", table);
-}
-
-static int dm_remove(void)
-{
-	return test_command("dmsetup", "remove", "--retry", DM_NAME);
+	return test_dm_create(DM_NAME, table);
 }
 
 /* That this writer has been told of so many steps; in the log before it goes on. */
@@ -732,7 +727,7 @@ static int record(const struct shape *shape, int disk, int log, struct blkfd_inf
 		ret = work_on_backing(shape, info);
 	if (umount(OUTER) && !ret)
 		ret = -errno;
-	return dm_remove() ?: ret;
+	return test_dm_remove(DM_NAME) ?: ret;
 }
 
 /* One point of the log */
@@ -853,7 +848,7 @@ FIXTURE_TEARDOWN(powerloss)
 	umount(INNER);
 	umount(OUTER);
 	if (!access(DM_PATH, F_OK))
-		dm_remove();
+		test_dm_remove(DM_NAME);
 }
 
 /* Of the points, so many, and the last one always. */

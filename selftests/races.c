@@ -363,14 +363,6 @@ TEST_F_TIMEOUT(races, every_call_ends_as_it_may_and_all_is_gone, 80000)
 	EXPECT_TRUE(test_wait(is_none_left, NULL, 12 * TEST_TIMEOUT_MS));
 }
 
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return time.tv_sec + time.tv_nsec / 1e9;
-}
-
 static void hold(int file, unsigned long count, int ready)
 {
 	int control = blkfd_control();
@@ -407,7 +399,7 @@ FIXTURE_TEARDOWN(crowd)
 
 TEST_F_TIMEOUT(crowd, is_gone_with_the_process_that_held_it, 80000)
 {
-	double start = now(), made, killed;
+	double start = test_seconds(), made, killed;
 	unsigned long left;
 	int ready[2];
 	pid_t pid;
@@ -418,14 +410,14 @@ TEST_F_TIMEOUT(crowd, is_gone_with_the_process_that_held_it, 80000)
 		hold(test_memfd(SIZE), self->held, ready[1]);
 	ASSERT_EQ((ssize_t)sizeof(left), read(ready[0], &left, sizeof(left)));
 	EXPECT_EQ(0, left);
-	made = now();
+	made = test_seconds();
 	ASSERT_EQ(0, kill(pid, SIGKILL));
 	ASSERT_EQ(128 + SIGKILL, test_reap(pid));
-	killed = now();
+	killed = test_seconds();
 	EXPECT_TRUE(test_wait(is_none_left, NULL, 100 * TEST_TIMEOUT_MS));
 	TH_LOG("%lu devices, made in %.1f s", self->held, made - start);
 	TH_LOG("after the kill: no process in %.2f s, no device in %.1f s",
-	       killed - made, now() - made);
+	       killed - made, test_seconds() - made);
 }
 
 TEST_HARNESS_MAIN

@@ -293,11 +293,6 @@ FIXTURE_SETUP(dm)
 	test_fd_path(self->dev, self->path, sizeof(self->path));
 }
 
-static int dm_remove(void)
-{
-	return test_command("dmsetup", "remove", "--retry", DM_NAME);
-}
-
 /* A test that fails half-way has left its table. */
 FIXTURE_TEARDOWN(dm)
 {
@@ -317,7 +312,7 @@ static int linear_over(const char *path)
 	char table[128];
 
 	snprintf(table, sizeof(table), "0 %llu linear %s 0", DM_SIZE / 512, path);
-	return test_command("dmsetup", "create", DM_NAME, "--table", table);
+	return test_dm_create(DM_NAME, table);
 }
 
 TEST_F(dm, linear_table_keeps_the_device_alive_until_removed)
@@ -333,7 +328,7 @@ TEST_F(dm, linear_table_keeps_the_device_alive_until_removed)
 	EXPECT_EQ(0, test_check_pattern(self->file, 0, SIZE, SEED));
 	ASSERT_EQ(0, close(self->top));
 	self->top = -1;
-	ASSERT_EQ(0, dm_remove());
+	ASSERT_EQ(0, test_dm_remove(DM_NAME));
 	EXPECT_TRUE(test_wait_gone(self->id));
 }
 
@@ -350,7 +345,7 @@ TEST_F(dm, linear_table_holds_a_file_system)
 	ASSERT_EQ(0, test_write_pattern(file, 0, SIZE, SEED));
 	ASSERT_EQ(0, close(file));
 	ASSERT_EQ(0, umount(TEST_DIR "/dm"));
-	ASSERT_EQ(0, dm_remove());
+	ASSERT_EQ(0, test_dm_remove(DM_NAME));
 	ASSERT_EQ(0, mount_device(self->dev, "ext4", TEST_DIR "/dm"));
 	file = open(TEST_DIR "/dm/file", O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, file);
@@ -421,7 +416,7 @@ static void expect_encrypted(struct __test_metadata *_metadata,
 	ASSERT_EQ(0, fsync(self->top));
 	ASSERT_EQ(0, close(self->top));
 	self->top = -1;
-	ASSERT_EQ(0, dm_remove());
+	ASSERT_EQ(0, test_dm_remove(DM_NAME));
 	test_fill(word, sizeof(word), 4096, SEED);
 	ASSERT_EQ(DM_SIZE, pread(self->file, below, DM_SIZE, 0));
 	EXPECT_NULL(memmem(below, DM_SIZE, word, sizeof(word)));
@@ -435,7 +430,7 @@ static void expect_encrypted(struct __test_metadata *_metadata,
 	ASSERT_EQ(0, close(self->dev));
 	self->dev = -1;
 	EXPECT_TRUE(test_device_listed(self->id));
-	ASSERT_EQ(0, dm_remove());
+	ASSERT_EQ(0, test_dm_remove(DM_NAME));
 	EXPECT_TRUE(test_wait_gone(self->id));
 }
 
@@ -581,7 +576,7 @@ TEST_F(cow, writes_to_a_read_only_device_fail)
 	/* The table may come about or not. */
 	if (!test_output(out, sizeof(out), "dmsetup", "create", "-r", DM_NAME,
 			 "--table", table))
-		ASSERT_EQ(0, dm_remove());
+		ASSERT_EQ(0, test_dm_remove(DM_NAME));
 	ASSERT_EQ(0, test_info(self->dev, &info));
 	EXPECT_LT(0, info.errors);
 	EXPECT_EQ(0, test_check_zero(self->file, 0, COW_SIZE));

@@ -476,6 +476,46 @@ int test_livepatch_unload(const char *name)
 	return ret;
 }
 
+int test_count_mounts(void)
+{
+	FILE *file = fopen("/proc/self/mountinfo", "re");
+	int lines = 0;
+
+	if (!file)
+		return -errno;
+	for (int c = fgetc(file); c != EOF; c = fgetc(file))
+		lines += c == '\n';
+	fclose(file);
+	return lines;
+}
+
+int test_dm_create(const char *name, const char *table)
+{
+	return test_command("dmsetup", "create", name, "--table", table);
+}
+
+int test_dm_replace(const char *name, const char *table)
+{
+	return test_dm_suspend(name) ?:
+	       test_command("dmsetup", "reload", name, "--table", table) ?:
+	       test_dm_resume(name);
+}
+
+int test_dm_suspend(const char *name)
+{
+	return test_command("dmsetup", "suspend", "--nolockfs", name);
+}
+
+int test_dm_resume(const char *name)
+{
+	return test_command("dmsetup", "resume", name);
+}
+
+int test_dm_remove(const char *name)
+{
+	return test_command("dmsetup", "remove", "--retry", name);
+}
+
 int test_mount_source(const char *target, char *source, size_t size)
 {
 	FILE *file = fopen("/proc/self/mountinfo", "re");
@@ -750,21 +790,21 @@ unsigned long test_rounds(unsigned long rounds)
 	return text ? strtoul(text, NULL, 10) : rounds;
 }
 
-static uint64_t now_ms(void)
+double test_seconds(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000ULL + now.tv_nsec / 1000000;
+	return now.tv_sec + now.tv_nsec / 1e9;
 }
 
 bool test_wait(bool (*cond)(void *arg), void *arg, unsigned int timeout_ms)
 {
 	const struct timespec pause = { .tv_nsec = POLL_NS };
-	uint64_t end = now_ms() + (uint64_t)timeout_ms * test_slowdown();
+	double end = test_seconds() + timeout_ms / 1e3 * test_slowdown();
 
 	while (!cond(arg)) {
-		if (now_ms() > end)
+		if (test_seconds() > end)
 			return false;
 		nanosleep(&pause, NULL);
 	}

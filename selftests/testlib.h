@@ -45,6 +45,9 @@ unsigned int test_slowdown(void);
  */
 unsigned long test_rounds(unsigned long rounds);
 
+/* Since some time or other, by a clock that is not set. */
+double test_seconds(void);
+
 /* The harness has a case's seconds in static data: scaled before it starts. */
 #undef TEST_HARNESS_MAIN
 #define TEST_HARNESS_MAIN						\
@@ -212,6 +215,19 @@ bool test_livepatch_in_transition(const char *name);
  * mountinfo shows it: 0 or -ENOENT.
  */
 int test_mount_source(const char *target, char *source, size_t size);
+
+/* Those that this process sees. */
+int test_count_mounts(void);
+
+/*
+ * Device-mapper: dmsetup's exit status or -errno. What is dirty above is not written
+ * to the old table before another takes its place, nor before it is suspended.
+ */
+int test_dm_create(const char *name, const char *table);
+int test_dm_replace(const char *name, const char *table);
+int test_dm_suspend(const char *name);
+int test_dm_resume(const char *name);
+int test_dm_remove(const char *name);
 
 /* Commands and processes. */
 

@@ -282,7 +282,6 @@ static int make_device_on_disk(uint32_t flags)
 /* 2 MiB of the device, by a member of the cgroup: seconds, or -1. */
 static double read_in_cgroup(int fd)
 {
-	struct timespec start, end;
 	int result[2];
 	double time;
 	pid_t pid;
@@ -297,13 +296,11 @@ static double read_in_cgroup(int fd)
 		if (posix_memalign(&buffer, 4096, 128 * TEST_KIB) ||
 		    write_cgroup("cgroup.procs", "0"))
 			_exit(1);
-		clock_gettime(CLOCK_MONOTONIC, &start);
+		time = test_seconds();
 		for (uint64_t at = 0; at < 2 * TEST_MIB; at += 128 * TEST_KIB)
 			if (pread(direct, buffer, 128 * TEST_KIB, at) < 0)
 				_exit(2);
-		clock_gettime(CLOCK_MONOTONIC, &end);
-		time = end.tv_sec - start.tv_sec +
-		       (end.tv_nsec - start.tv_nsec) / 1e9;
+		time = test_seconds() - time;
 		_exit(write(result[1], &time, sizeof(time)) != sizeof(time));
 	}
 	if (test_reap(pid) || read(result[0], &time, sizeof(time)) != sizeof(time))
