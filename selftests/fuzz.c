@@ -414,6 +414,8 @@ static void show_worker(const struct worker *worker, const char *what)
 
 	fprintf(stderr, "# process %td %s; its program:\n", worker - shared->workers, what);
 	show_hex(stderr, &worker->now);
+	if (!worker->pid)
+		return;
 	snprintf(line, sizeof(line), "cd /proc; for i in %d $(pgrep -P %d); do cat $i/stack; done",
 		 worker->pid, worker->pid);
 	test_shell(stack, sizeof(stack), line);
