@@ -378,18 +378,17 @@ static void blkfd_io_complete(struct kiocb *iocb, long result)
 		blkfd_io_end(cmd);
 }
 
+/* By the vector itself: an iterator takes a hundred instructions for each step. */
 static unsigned int blkfd_io_count_bvecs(struct bio *bio,
 					 struct bvec_iter left)
 {
-	unsigned int count = 0;
-	struct bvec_iter pos;
-	struct bio_vec bvec;
+	const struct bio_vec *first = bio->bi_io_vec + left.bi_idx;
+	const struct bio_vec *last = first;
+	unsigned int size = mp_bvec_iter_len(bio->bi_io_vec, left);
 
-	if (mp_bvec_iter_len(bio->bi_io_vec, left) == left.bi_size)
-		return 1;
-	__bio_for_each_bvec(bvec, bio, pos, left)
-		count++;
-	return count;
+	while (size < left.bi_size)
+		size += (++last)->bv_len;
+	return last - first + 1;
 }
 
 static struct blkfd_io_cmd *
