@@ -63,10 +63,12 @@ raise_limits()
 	done
 }
 
-# Whether fio's memory is in huge pages is chance, and counts for a large I/O.
-use_small_pages()
+# How much of fio's memory lies side by side is chance, and counts for a large I/O:
+# those of 1 MiB ask for huge pages, and nothing else gets one.
+choose_pages()
 {
 	echo never >/sys/kernel/mm/transparent_hugepage/enabled
+	echo 16 >/proc/sys/vm/nr_hugepages
 }
 
 # Two RAM disks: XFS on the first is the room for backing files, the other is bare.
@@ -147,7 +149,7 @@ run_case()
 
 quiet_guest
 raise_limits
-use_small_pages
+choose_pages
 make_room
 warm_up
 echo "{\"kernel\":\"$release\"}" >&8
