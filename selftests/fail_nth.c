@@ -5,8 +5,11 @@
  * with fault injection; what the log of a lockdep, KASAN or kmemleak kernel
  * says of it counts as much as what is asserted here.
  */
+#include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 
 #include "kselftest_harness.h"
 #include "libblkfd.h"
@@ -15,28 +18,105 @@
 #define SIZE		TEST_MIB
 /* More than the block layer has room for on the stack. */
 #define READ_SIZE	(64 * 1024)
-#define FAIL_NTH	"/proc/thread-self/fail-nth"
+#define FAIL_NTH	"fail-nth"
 #define NTH_MAX		10000
+#define TASKS_MAX	256
 
-/* Allocations that may sleep are refused too, without a word in the log. */
+/* Single pages, and allocations that may sleep, too; without a word in the log. */
 static int allow_faults(void)
 {
 	return test_write_text("/sys/kernel/debug/failslab/ignore-gfp-wait", "N") ?:
 	       test_write_text("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N") ?:
+	       test_write_text("/sys/kernel/debug/fail_page_alloc/min-order", "0") ?:
 	       test_write_text("/sys/kernel/debug/failslab/verbose", "0") ?:
 	       test_write_text("/sys/kernel/debug/fail_page_alloc/verbose", "0");
 }
 
+/* Those to whom memory is refused: this thread, or threads of the kernel. */
+struct tasks {
+	int nth[TASKS_MAX];
+	int count;
+};
+
+static void add_task(struct tasks *tasks, const char *name)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%s/" FAIL_NTH, name);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (tasks->count < TASKS_MAX)
+		tasks->nth[tasks->count++] = fd;
+	else
+		close(fd);
+}
+
+/* Any of the workers that belong to no processor may be the next that is ours. */
+static bool is_worker(const char *name)
+{
+	static const char start[] = "kworker/u";
+	char path[64], comm[16] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%s/comm", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	if (read(fd, comm, sizeof(comm)) < 0)
+		comm[0] = 0;
+	close(fd);
+	return !strncmp(comm, start, strlen(start));
+}
+
+static void find_tasks(struct tasks *tasks, bool workers)
+{
+	struct dirent *entry;
+	DIR *proc;
+
+	tasks->count = 0;
+	if (!workers) {
+		add_task(tasks, "thread-self");
+		return;
+	}
+	proc = opendir("/proc");
+	while (proc && (entry = readdir(proc)))
+		if (is_worker(entry->d_name))
+			add_task(tasks, entry->d_name);
+	closedir(proc);
+}
+
+static void refuse_nth(const struct tasks *tasks, int nth)
+{
+	for (int i = 0; i < tasks->count; i++)
+		dprintf(tasks->nth[i], "%d", nth);
+}
+
+/* Returns: whether any of them was refused something. A task that has ended was not. */
+static bool refuse_no_more(struct tasks *tasks)
+{
+	bool refused = false;
+	char text[16];
+
+	for (int i = 0; i < tasks->count; i++) {
+		memset(text, 0, sizeof(text));
+		if (pread(tasks->nth[i], text, sizeof(text) - 1, 0) > 0 && !atoi(text))
+			refused = true;
+		pwrite(tasks->nth[i], "0", 1, 0);
+		close(tasks->nth[i]);
+	}
+	return refused;
+}
+
 FIXTURE(fail_nth) {
-	int nth;
 	int file;
 	int dev;
 };
 
 FIXTURE_SETUP(fail_nth)
 {
-	self->nth = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
-	if (self->nth < 0)
+	if (access("/proc/self/" FAIL_NTH, W_OK))
 		SKIP(return, "this kernel has no fault injection");
 	ASSERT_EQ(0, allow_faults());
 	self->file = test_memfd(SIZE);
@@ -49,22 +129,23 @@ FIXTURE_TEARDOWN(fail_nth)
 {
 }
 
-/* Calls until none of the allocations is refused any more; what it returned. */
-static int refuse_each(struct __test_metadata *_metadata, int nth,
+/*
+ * Calls until none of the allocations of this thread, or of the workers, is refused
+ * any more; what it returned then.
+ */
+static int refuse_each(struct __test_metadata *_metadata, bool workers,
 		       int (*call)(void *arg), void *arg,
 		       void (*check)(struct __test_metadata *_metadata, int ret))
 {
-	char text[16] = "";
+	struct tasks tasks;
 	int i, ret = -1;
 
 	for (i = 1; i < NTH_MAX; i++) {
-		snprintf(text, sizeof(text), "%d", i);
-		ASSERT_LT(0, pwrite(nth, text, strlen(text), 0));
+		find_tasks(&tasks, workers);
+		ASSERT_LT(0, tasks.count);
+		refuse_nth(&tasks, i);
 		ret = call(arg);
-		memset(text, 0, sizeof(text));
-		ASSERT_LT(0, pread(nth, text, sizeof(text) - 1, 0));
-		ASSERT_LT(0, pwrite(nth, "0", 1, 0));
-		if (atoi(text))
+		if (!refuse_no_more(&tasks))
 			break;
 		check(_metadata, ret);
 	}
@@ -94,9 +175,10 @@ static void refuse_creation(struct __test_metadata *_metadata,
 	ASSERT_LE(0, first);
 	ASSERT_EQ(0, close(first));
 	ASSERT_EQ(0, test_set_spares(spares));
-	ret = refuse_each(_metadata, self->nth, create, &self->file,
+	ret = refuse_each(_metadata, false, create, &self->file,
 			  expect_device_or_enomem);
-	EXPECT_EQ(first, ret);
+	/* No descriptor is lost; the one by which memory was refused was open. */
+	EXPECT_EQ(first + 1, ret);
 	EXPECT_EQ(0, close(ret));
 	EXPECT_EQ(0, close(self->dev));
 	EXPECT_TRUE(test_wait_none());
@@ -127,7 +209,7 @@ static int reopen(void *arg)
 
 TEST_F(fail_nth, device_outlives_failing_opens)
 {
-	int ret = refuse_each(_metadata, self->nth, reopen, &self->dev,
+	int ret = refuse_each(_metadata, false, reopen, &self->dev,
 			      expect_device_or_enomem);
 
 	EXPECT_EQ(0, close(ret));
@@ -162,7 +244,7 @@ TEST_F(fail_nth, reads_are_right_or_fail)
 	ASSERT_EQ(0, blkfd_path(self->dev, path, sizeof(path)));
 	fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
 	ASSERT_LE(0, fd);
-	EXPECT_EQ(READ_SIZE, refuse_each(_metadata, self->nth, read_direct, &fd,
+	EXPECT_EQ(READ_SIZE, refuse_each(_metadata, false, read_direct, &fd,
 					 expect_data_or_enomem));
 }
 
@@ -184,7 +266,7 @@ static int write_and_resize(void *arg)
 
 TEST_F(fail_nth, device_outlives_failing_resizes)
 {
-	ASSERT_EQ(0, refuse_each(_metadata, self->nth, write_and_resize, &self->dev,
+	ASSERT_EQ(0, refuse_each(_metadata, false, write_and_resize, &self->dev,
 				 expect_done_or_enomem));
 	EXPECT_EQ(SIZE, lseek(self->dev, 0, SEEK_END));
 	EXPECT_EQ(0, test_write_pattern(self->dev, 0, SIZE, 2));
@@ -211,7 +293,7 @@ TEST_F(fail_nth, device_outlives_failing_mounts)
 
 	test_fd_path(self->dev, path, sizeof(path));
 	ASSERT_EQ(0, test_mkfs("ext4", path));
-	mount = refuse_each(_metadata, self->nth, mount_ext4, &self->dev,
+	mount = refuse_each(_metadata, false, mount_ext4, &self->dev,
 			    expect_mount_or_error);
 	ASSERT_LE(0, mount);
 	EXPECT_EQ(0, close(self->dev));
@@ -236,10 +318,109 @@ static int live_and_die(void *arg)
 
 TEST_F(fail_nth, device_ends_for_all_that)
 {
-	ASSERT_EQ(0, refuse_each(_metadata, self->nth, live_and_die, &self->file,
+	ASSERT_EQ(0, refuse_each(_metadata, false, live_and_die, &self->file,
 				 expect_done_or_enomem));
 	EXPECT_EQ(0, close(self->dev));
 	EXPECT_TRUE(test_wait_none());
+}
+
+TEST_F(fail_nth, device_ends_though_workers_lack_memory)
+{
+	ASSERT_EQ(0, refuse_each(_metadata, true, live_and_die, &self->file,
+				 expect_done_or_enomem));
+	EXPECT_EQ(0, close(self->dev));
+	EXPECT_TRUE(test_wait_none());
+}
+
+/* I/O that workers carry out */
+
+FIXTURE(worker_io) {
+	int file;
+	int dev;
+	int direct;
+	uint64_t turn;
+};
+
+FIXTURE_VARIANT(worker_io) {
+	const char *fstype;	/* NULL: a memfd */
+	uint32_t flags;
+};
+
+FIXTURE_VARIANT_ADD(worker_io, memfd) {
+};
+
+FIXTURE_VARIANT_ADD(worker_io, ext4) {
+	.fstype = "ext4",
+};
+
+FIXTURE_VARIANT_ADD(worker_io, ext4_direct) {
+	.fstype = "ext4",
+	.flags = BLKFD_F_DIRECT,
+};
+
+FIXTURE_VARIANT_ADD(worker_io, xfs_direct) {
+	.fstype = "xfs",
+	.flags = BLKFD_F_DIRECT,
+};
+
+FIXTURE_SETUP(worker_io)
+{
+	char dir[TEST_PATH_MAX];
+
+	if (access("/proc/self/" FAIL_NTH, W_OK))
+		SKIP(return, "this kernel has no fault injection");
+	ASSERT_EQ(0, allow_faults());
+	ASSERT_EQ(0, test_private_mounts());
+	if (variant->fstype) {
+		snprintf(dir, sizeof(dir), TEST_DIR "/%s", variant->fstype);
+		ASSERT_EQ(0, test_scratch_mount(variant->fstype, NULL));
+	}
+	self->file = variant->fstype ? test_tmpfile(dir, SIZE) : test_memfd(SIZE);
+	ASSERT_LE(0, self->file);
+	self->dev = test_create(self->file, variant->flags, 0, 0, 0);
+	ASSERT_LE(0, self->dev);
+	self->direct = test_reopen(self->dev, O_RDWR | O_DIRECT);
+	ASSERT_LE(0, self->direct);
+}
+
+FIXTURE_TEARDOWN(worker_io)
+{
+	close(self->direct);
+	close(self->dev);
+	close(self->file);
+}
+
+/* Holes are what inline submission leaves to workers. */
+static int zero_write_and_read(void *arg)
+{
+	static char buf[READ_SIZE] __attribute__((aligned(4096)));
+	FIXTURE_DATA(worker_io) *self = arg;
+	uint64_t offset = self->turn++ % (SIZE / READ_SIZE) * READ_SIZE;
+	uint64_t range[] = { offset, READ_SIZE };
+
+	if (ioctl(self->dev, BLKDISCARD, range) || ioctl(self->dev, BLKZEROOUT, range))
+		return -errno;
+	test_fill(buf, READ_SIZE, offset, 3);
+	if (pwrite(self->direct, buf, READ_SIZE, offset) < 0 || fdatasync(self->direct))
+		return -errno;
+	memset(buf, 0, READ_SIZE);
+	if (pread(self->direct, buf, READ_SIZE, offset) < 0)
+		return -errno;
+	return test_compare(buf, READ_SIZE, offset, 3) < 0 ? 0 : -EILSEQ;
+}
+
+static void expect_done_or_error(struct __test_metadata *_metadata, int ret)
+{
+	EXPECT_TRUE(!ret || ret == -ENOMEM || ret == -EIO) TH_LOG("returned %d", ret);
+}
+
+TEST_F(worker_io, is_right_or_fails)
+{
+	ASSERT_EQ(0, refuse_each(_metadata, true, zero_write_and_read, self,
+				 expect_done_or_error));
+	EXPECT_EQ(0, test_write_pattern(self->dev, 0, SIZE, 4));
+	EXPECT_EQ(0, fsync(self->dev));
+	EXPECT_EQ(0, test_check_pattern(self->file, 0, SIZE, 4));
 }
 
 TEST_HARNESS_MAIN
