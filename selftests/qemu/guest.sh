@@ -8,11 +8,14 @@ cd /blkfd || exit
 . selftests/qemu/module.sh
 host=/run/blkfd
 kmemleak=/sys/kernel/debug/kmemleak
+kcsan=/sys/kernel/debug/kcsan
 export PATH=/blkfd/tools:/blkfd/examples:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
 export HOME=/root LANG=C.UTF-8 TERM=dumb
 
 # Of a kernel made to find bugs, that many times what the tests allow for.
-[ ! -e $kmemleak ] || export TEST_SLOWDOWN=10
+if [ -e $kmemleak ] || [ -e $kcsan ]; then
+	export TEST_SLOWDOWN=10
+fi
 
 # In a cgroup, as systemd has it: all its workers have one share of the processors.
 # /dev/vda is shown to it, so that it watches it; the rest need not be.

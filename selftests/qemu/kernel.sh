@@ -3,11 +3,11 @@
 # Sourced after common.sh: the one place that knows which kernels there are.
 
 # shellcheck disable=SC2034 # for the scripts that source this
-kernels="6.12 7.3 6.12-debug 7.3-debug"
+kernels="6.12 7.3 6.12-debug 7.3-debug 6.12-kcsan 7.3-kcsan"
 
 # kernel_find SERIES sets:
 # root		the Debian 13 root
-# kernel	of a debug kernel, its directory; else empty
+# kernel	of one that is built here, its directory; else empty
 # kernel_image	what QEMU boots
 # kernel_version	its release
 # kernel_build	what KDIR is, inside the root
@@ -24,8 +24,8 @@ kernel_find()
 	root=$("$here/root.sh")
 	KSELFTEST=/usr/src/kselftest
 	kernel=
-	if [[ $1 = *-debug ]]; then
-		kernel=$("$here/debug-kernel.sh" "${1%-debug}")
+	if [[ $1 = *-* ]]; then
+		kernel=$("$here/built-kernel.sh" "$1")
 		kernel_image=$kernel/vmlinux
 		kernel_version=$(ls "$kernel/lib/modules")
 		kernel_build=/mnt

@@ -14,11 +14,11 @@ usage()
 	loads the module, runs COMMAND there and exits with its status.
 
 	-k KERNEL   one of: $kernels
-	            (default: 6.12, the kernel of Debian 13; -debug: built here to find bugs)
-	-m MIB      memory (default: $memory, debug kernels twice that)
+	            (default: 6.12, the kernel of Debian 13; others are built here to find bugs)
+	-m MIB      memory (default: $memory, kernels built here twice that)
 	-c CPUS     processors (default: $cpus)
 	-t SECONDS  time allowed from start to end, on this machine's clock (default: $limit,
-	            debug kernels ten times that)
+	            kernels built here ten times that)
 	-i          virtual time counts instructions, on one processor (MEASURE.md)
 	-p          emulated processors run at once, not in turn: twice as fast on two, but
 	            the guest may die of it when the kernel changes its own code
@@ -64,9 +64,11 @@ while getopts :k:m:c:t:ips:nh option; do
 	esac
 done
 shift $((OPTIND - 1))
-if [[ $series = *-debug ]]; then
+if [[ $series = *-* ]]; then
 	[[ $asked = *m* ]] || memory=$((2 * memory))
 	[[ $asked = *t* ]] || limit=$((10 * limit))
+	# Races want processors that run at once.
+	[[ $series != *-kcsan ]] || at_once=1
 fi
 
 [ $# -gt 0 ] || { usage >&2; exit 2; }

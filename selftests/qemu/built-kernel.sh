@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# debug-kernel.sh SERIES: prints the directory of that kernel made to find bugs,
-# from Debian's source and debug.config, by the compiler of the guest's root:
+# built-kernel.sh SERIES-FLAVOUR: prints the directory of that kernel made to find bugs,
+# from Debian's source and the .config files here, by the compiler of the guest's root:
 # vmlinux	what QEMU boots
 # build		what KDIR is
 # lib/modules	what modprobe needs to know of what is built in
@@ -10,10 +10,10 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-series=$1
+series=${1%-*}
 root=$("$here/root.sh")
-options=("$here/debug.config" "$here/debug-$series.config")
-kernel=$cache/kernel-$series-debug-$(hash_of "$0" "${options[@]}" "$root/boot/$series/version")
+options=("$here/built.config" "$here/built-$series.config" "$here/${1##*-}.config")
+kernel=$cache/kernel-$1-$(hash_of "$0" "${options[@]}" "$root/boot/$series/version")
 room=$kernel.new
 build=$room/build
 
@@ -88,8 +88,8 @@ make_kernel()
 	as_root rm -rf "$room"
 	mkdir "$room"
 	progress "getting the source of $series" get_source
-	progress "configuring $series for debugging" configure
-	progress "building $series for debugging, up to an hour" compile
+	progress "configuring ${kernel##*/}" configure
+	progress "building ${kernel##*/}, up to an hour" compile
 	as_root mv "$room" "$kernel"
 }
 
