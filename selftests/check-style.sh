@@ -5,27 +5,12 @@
 set -euo pipefail
 # shellcheck source=qemu/common.sh
 . "$(dirname "$0")/qemu/common.sh"
+# shellcheck source=rules.sh
+. "$(dirname "$0")/rules.sh"
 cd "$tree"
 
 need_host_packages mandoc perl shellcheck
 checkpatch=$("$here/root.sh")/usr/src/checkpatch/checkpatch.pl
-
-found=0
-objections=$(mktemp)
-trap 'rm -f "$objections"' EXIT
-
-# rule NAME COMMAND...: whatever COMMAND prints is an objection.
-rule()
-{
-	local name=$1
-
-	shift
-	"$@" >"$objections" 2>&1 || true
-	[ -s "$objections" ] || return 0
-	printf '== %s\n' "$name"
-	cat "$objections"
-	found=1
-}
 
 files()
 {
@@ -118,5 +103,4 @@ rule 'addresses' files_with 'https?://' '*.sh' '*.c' '*.h' '*Makefile' '.ci/*' '
 rule 'sleeps in tests' files_with '\b(u|nano)?sleep\(' 'selftests/*.c' \
 	':!selftests/testlib.c' ':!selftests/kills.c'
 
-[ "$found" = 0 ] || exit 1
-echo "check-style: nothing found"
+conclude
