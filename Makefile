@@ -50,6 +50,7 @@ help:
 	@echo 'make examples       the example image builders'
 	@echo 'make selftests      the test programs'
 	@echo 'make check-style    checkpatch, shellcheck, man page lint, house rules'
+	@echo 'make check-static   sparse, W=1 and Coccinelle on the modules, for both kernels'
 	@echo 'make install        module if built, library, command, man pages'
 	@echo 'make uninstall      removes what install put there'
 	@echo 'make clean          removes what was built in the tree'
@@ -128,6 +129,9 @@ races:
 check-style:
 	selftests/check-style.sh
 
+check-static:
+	selftests/check-static.sh $(KERNELS)
+
 install: lib tools
 	$(MAKE) -C lib install
 	$(MAKE) -C tools install
@@ -147,4 +151,5 @@ clean:
 		*.mod.c .*.cmd .*.o modules.order)) Module.symvers
 
 .PHONY: help all modules lib tools examples selftests bench-programs demo check check-debug \
-	bench bench-quick stress kills powerloss fuzz faults races check-style install uninstall clean
+	bench bench-quick stress kills powerloss fuzz faults races check-style check-static \
+	install uninstall clean

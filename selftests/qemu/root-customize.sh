@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # mmdebstrap's last step, in the new root $1: kernels with their headers, and
-# from the kernel's source what the tests and the style checks are run with.
+# from the kernel's source what the tests and the checks are run with.
 # The image packages are unpacked and not installed: nobody boots from /boot
 # there, and their scripts would make an initramfs each.
 set -euo pipefail
@@ -71,19 +71,45 @@ add_kernel()
 	chroot "$root" depmod "$version"
 }
 
+# unpack_source SERIES MEMBER...: those of the kernel's source, below the scratch
+# directory's source/.
+unpack_source()
+{
+	local top=linux-source-$1
+
+	shift
+	download "$top"
+	mkdir "$scratch/source"
+	dpkg-deb --fsys-tarfile "$scratch/$top"_*.deb | tar -xO "./usr/src/$top.tar.xz" |
+		chroot "$root" xz -dc -T0 |
+		tar -x -C "$scratch/source" --strip-components=1 "${@/#/$top/}"
+	rm "$scratch/$top"_*.deb
+}
+
+# What the series' headers come without, though their Makefile knows the targets.
+# Two of Coccinelle's checks go, as they are in OCaml and want its compiler, 100 MB:
+# one is of a charger's driver, of the other's subject sparse complains, too.
+add_checks()
+{
+	rm "$scratch"/source/scripts/coccinelle/{api/check_bq27xxx_data,null/badzero}.cocci
+	mv "$scratch"/source/scripts/* "$root"/usr/src/linux-headers-"$1".*-common/scripts/
+	rm -r "$scratch/source"
+}
+
 add_source_parts()
 {
-	local top=linux-source-7.3 parts="$root/usr/src"
+	local parts="$root/usr/src"
 
-	download "$top"
+	unpack_source 6.12 scripts/{coccicheck,coccinelle}
+	add_checks 6.12
+	unpack_source 7.3 scripts/{coccicheck,coccinelle,checker-valid.sh} \
+		scripts/{checkpatch.pl,spelling.txt,const_structs.checkpatch} \
+		tools/testing/selftests/{kselftest.h,kselftest_harness.h,ublk}
 	mkdir -p "$parts/kselftest" "$parts/checkpatch"
-	dpkg-deb --fsys-tarfile "$scratch/$top"_*.deb | tar -xO "./usr/src/$top.tar.xz" |
-		chroot "$root" xz -dc -T0 | tar -x -C "$scratch" \
-		"$top"/tools/testing/selftests/{kselftest,kselftest_harness}.h \
-		"$top"/tools/testing/selftests/ublk \
-		"$top"/scripts/{checkpatch.pl,spelling.txt,const_structs.checkpatch}
-	mv "$scratch/$top"/tools/testing/selftests/* "$parts/kselftest/"
-	mv "$scratch/$top"/scripts/* "$parts/checkpatch/"
+	mv "$scratch"/source/tools/testing/selftests/* "$parts/kselftest/"
+	mv "$scratch"/source/scripts/{checkpatch.pl,spelling.txt,const_structs.checkpatch} \
+		"$parts/checkpatch/"
+	add_checks 7.3
 }
 
 # The kernel's own ublk server, which drives ublk_drv of older kernels, too. Of the
