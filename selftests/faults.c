@@ -21,6 +21,7 @@
 
 #include "kselftest_harness.h"
 #include "libblkfd.h"
+#include "servers/servers.h"
 #include "testlib.h"
 
 #define SIZE		(4 * TEST_MIB)
@@ -30,6 +31,7 @@
 
 #define BELOW		TEST_DIR "/below"
 #define ABOVE		TEST_DIR "/above"
+#define EXPORT		TEST_DIR "/export"
 #define DM_NAME		"blkfd-faults"
 #define DM_PATH		"/dev/mapper/" DM_NAME
 /* No xfs is smaller. */
@@ -44,7 +46,7 @@
 
 /* A device, and all that is below it. */
 struct below {
-	struct test_fuse fuse;
+	pid_t server;
 	int dir;
 	int file;
 	int dev;
@@ -147,10 +149,10 @@ static int open_btrfs(struct below *below)
 }
 
 /* The directory that the VM shares with its host, by 9p. */
-static int open_9p(struct below *below)
+static int open_shared(struct below *below)
 {
 	if (access("/run/blkfd", F_OK))
-		return -ENOENT;
+		return -ENODEV;
 	if (mkdir(BELOW, 0755) || mount("/run/blkfd", BELOW, NULL, MS_BIND, NULL))
 		return -errno;
 	return test_file(BELOW "/file", SIZE, 0);
@@ -205,37 +207,91 @@ static int die_frozen(struct below *below)
 	return shut_down(below) ?: thaw(below);
 }
 
-/* FUSE */
+/* Servers */
 
 static int open_fuse(struct below *below)
 {
-	int ret = test_fuse_mount(&below->fuse, BELOW, SIZE, PAGE), fd;
+	struct test_fuse fuse;
+	int ret = test_fuse_mount(&fuse, BELOW, SIZE, PAGE), fd;
 
 	if (ret)
 		return ret;
+	below->server = fuse.server;
 	fd = open(BELOW, O_RDWR | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 
+static int open_nfs_with(struct below *below, const char *options)
+{
+	return test_tmpfs(EXPORT) ?: nfs_serve(EXPORT) ?:
+	       nfs_be_reached(&below->server) ?: nfs_mount(BELOW, options) ?:
+	       test_file(BELOW "/file", SIZE, 0);
+}
+
+/*
+ * Who asks in vain asks on, until somebody gives the mount up. It says that its blocks
+ * are large, unless it is told: too large for direct I/O of less.
+ */
+static int open_nfs(struct below *below)
+{
+	return open_nfs_with(below, "bsize=4096");
+}
+
+/* Or gives up two seconds after the connection broke. */
+static int open_soft_nfs(struct below *below)
+{
+	return open_nfs_with(below, "soft,timeo=10,retrans=1");
+}
+
+static int open_9p(struct below *below)
+{
+	return test_tmpfs(EXPORT) ?: p9_mount(EXPORT, BELOW, &below->server) ?:
+	       test_file(BELOW "/file", SIZE, 0);
+}
+
 /* Before it has stopped it may take a request, and who has sent that cannot leave. */
-static int stop_fuse(struct below *below)
+static int stop_server(struct below *below)
 {
 	siginfo_t info;
 
-	return kill(below->fuse.server, SIGSTOP) ||
-	       waitid(P_PID, below->fuse.server, &info, WSTOPPED) ? -errno : 0;
+	return kill(below->server, SIGSTOP) ||
+	       waitid(P_PID, below->server, &info, WSTOPPED) ? -errno : 0;
 }
 
-static int continue_fuse(struct below *below)
+static int continue_server(struct below *below)
 {
-	return kill(below->fuse.server, SIGCONT) ? -errno : 0;
+	return kill(below->server, SIGCONT) ? -errno : 0;
 }
 
-static int kill_fuse(struct below *below)
+static int kill_server(struct below *below)
 {
-	if (kill(below->fuse.server, SIGKILL))
+	if (kill(below->server, SIGKILL))
 		return -errno;
-	return test_reap(below->fuse.server) == 128 + SIGKILL ? 0 : -ECHILD;
+	return test_reap(below->server) == 128 + SIGKILL ? 0 : -ECHILD;
+}
+
+/* Without the file: a process that is made while the server is away would flush it. */
+static int lose_nfs_server(struct below *below)
+{
+	if (close(below->file))
+		return -errno;
+	below->file = -1;
+	return kill_server(below);
+}
+
+static int find_nfs_server(struct below *below)
+{
+	int ret = nfs_be_reached(&below->server);
+
+	if (ret)
+		return ret;
+	below->file = open(BELOW "/file", O_RDWR | O_CLOEXEC);
+	return below->file < 0 ? -errno : 0;
+}
+
+static int give_nfs_up(struct below *below)
+{
+	return kill_server(below) ?: nfs_shut_down();
 }
 
 /* The device */
@@ -301,6 +357,8 @@ static int unmount_below(struct below *below)
 	unlink(BELOW "/name");
 	if (umount(BELOW) && errno != EINVAL && errno != ENOENT)
 		return -errno;
+	nfs_stop_serving();
+	umount(EXPORT);
 	if (!access(DM_PATH, F_OK))
 		return test_command("dmsetup", "remove", "--retry", DM_NAME);
 	return 0;
@@ -321,6 +379,20 @@ static void below_drop(struct below *below)
 {
 	close_ours(below);
 	unmount_below(below);
+}
+
+/* Whether there is one; the case is skipped if there can be none. */
+static bool below_setup(struct __test_metadata *_metadata, struct below *below,
+			const struct fault *fault, uint32_t flags)
+{
+	int ret = below_open(below, fault, flags);
+
+	if (ret)
+		below_drop(below);
+	if (ret == -ENODEV)
+		SKIP(return false, "not on this machine, or not in its kernel");
+	ASSERT_EQ(0, ret);
+	return true;
 }
 
 static int read_error(int fd, uint64_t at)
@@ -345,6 +417,17 @@ static void expect_pattern(struct __test_metadata *_metadata,
 	EXPECT_EQ(0, test_check_pattern(below->dev, 0, SIZE, seed));
 	EXPECT_EQ(0, test_check_pattern(below->direct, 0, SIZE, seed));
 	EXPECT_EQ(0, test_check_pattern(below->file, 0, SIZE, seed));
+}
+
+/* After all that, it is a device like any other. */
+static void expect_works(struct __test_metadata *_metadata, struct below *below)
+{
+	/* These tell of errors before. */
+	fsync(below->dev);
+	fsync(below->file);
+	EXPECT_EQ(0, test_write_pattern(below->dev, 0, SIZE, SEED + 2));
+	expect_pattern(_metadata, below, SEED + 2);
+	EXPECT_GONE(below);
 }
 
 /* Who waits */
@@ -512,12 +595,25 @@ FIXTURE_VARIANT_ADD(hang, ext4_on_suspended_disk) {
 };
 
 FIXTURE_VARIANT_ADD(hang, stopped_fuse) {
-	.fault = { open_fuse, stop_fuse, continue_fuse, kill_fuse },
+	.fault = { open_fuse, stop_server, continue_server, kill_server },
 };
 
 FIXTURE_VARIANT_ADD(hang, stopped_fuse_direct) {
-	.fault = { open_fuse, stop_fuse, continue_fuse, kill_fuse },
+	.fault = { open_fuse, stop_server, continue_server, kill_server },
 	.flags = BLKFD_F_DIRECT,
+};
+
+FIXTURE_VARIANT_ADD(hang, stopped_nfs) {
+	.fault = { open_nfs, stop_server, continue_server, give_nfs_up, false, true },
+};
+
+FIXTURE_VARIANT_ADD(hang, stopped_nfs_direct) {
+	.fault = { open_nfs, stop_server, continue_server, give_nfs_up },
+	.flags = BLKFD_F_DIRECT,
+};
+
+FIXTURE_VARIANT_ADD(hang, stopped_9p) {
+	.fault = { open_9p, stop_server, continue_server, kill_server },
 };
 
 static int begin(struct below *below, const struct fault *fault)
@@ -567,7 +663,8 @@ static unsigned long long completed(struct below *below)
 
 FIXTURE_SETUP(hang)
 {
-	ASSERT_EQ(0, below_open(&self->below, &variant->fault, variant->flags));
+	if (!below_setup(_metadata, &self->below, &variant->fault, variant->flags))
+		return;
 	ASSERT_EQ(0, below_fill(&self->below));
 	ASSERT_EQ(0, begin(&self->below, &variant->fault));
 }
@@ -689,33 +786,51 @@ FIXTURE(server) {
 	struct below below;
 };
 
+FIXTURE_VARIANT(server) {
+	int (*open)(struct below *below);
+	/* Who asks its client for something waits for the answer, killed or not. */
+	bool keeps_killed;
+};
+
+FIXTURE_VARIANT_ADD(server, of_fuse) {
+	.open = open_fuse,
+};
+
+FIXTURE_VARIANT_ADD(server, of_9p) {
+	.open = open_9p,
+	.keeps_killed = true,
+};
+
 FIXTURE_SETUP(server)
 {
-	const struct fault fault = { .open = open_fuse };
+	const struct fault fault = { .open = variant->open };
 
-	ASSERT_EQ(0, below_open(&self->below, &fault, 0));
+	if (!below_setup(_metadata, &self->below, &fault, 0))
+		return;
 }
 
 FIXTURE_TEARDOWN(server)
 {
-	continue_fuse(&self->below);
+	continue_server(&self->below);
 	below_drop(&self->below);
 }
 
-TEST_F(server, that_hangs_keeps_no_creation_that_is_killed)
+TEST_F(server, that_hangs_keeps_creations_no_longer)
 {
 	pid_t pid;
 
 	close_ours(&self->below);
-	ASSERT_EQ(0, stop_fuse(&self->below));
+	ASSERT_EQ(0, stop_server(&self->below));
 	pid = start(&self->below, work_create);
 	ASSERT_WAITS(pid);
 	ASSERT_EQ(0, kill(pid, SIGKILL));
-	EXPECT_ENDS(pid);
-	ASSERT_EQ(0, continue_fuse(&self->below));
+	if (!variant->keeps_killed)
+		EXPECT_ENDS(pid);
+	ASSERT_EQ(0, continue_server(&self->below));
 	EXPECT_EQ(128 + SIGKILL, test_reap(pid));
 	EXPECT_GONE(&self->below);
-	EXPECT_EQ(0, test_reap(self->below.fuse.server));
+	if (variant->open == open_fuse)
+		EXPECT_EQ(0, test_reap(self->below.server));
 }
 
 /* What dies */
@@ -757,17 +872,31 @@ FIXTURE_VARIANT_ADD(death, of_the_disk) {
 };
 
 FIXTURE_VARIANT_ADD(death, of_fuse) {
-	.fault = { .open = open_fuse, .die = kill_fuse },
+	.fault = { .open = open_fuse, .die = kill_server },
 };
 
 FIXTURE_VARIANT_ADD(death, of_fuse_direct) {
-	.fault = { .open = open_fuse, .die = kill_fuse },
+	.fault = { .open = open_fuse, .die = kill_server },
 	.flags = BLKFD_F_DIRECT,
+};
+
+FIXTURE_VARIANT_ADD(death, of_nfs) {
+	.fault = { .open = open_nfs, .die = give_nfs_up, .only_fsync_waits = true },
+};
+
+FIXTURE_VARIANT_ADD(death, of_nfs_direct) {
+	.fault = { .open = open_nfs, .die = give_nfs_up },
+	.flags = BLKFD_F_DIRECT,
+};
+
+FIXTURE_VARIANT_ADD(death, of_9p) {
+	.fault = { .open = open_9p, .die = kill_server },
 };
 
 FIXTURE_SETUP(death)
 {
-	ASSERT_EQ(0, below_open(&self->below, &variant->fault, variant->flags));
+	if (!below_setup(_metadata, &self->below, &variant->fault, variant->flags))
+		return;
 }
 
 FIXTURE_TEARDOWN(death)
@@ -783,7 +912,8 @@ TEST_F(death, is_eio_for_reads_and_writes)
 	ASSERT_EQ(0, variant->fault.die(below));
 	EXPECT_EQ(EIO, read_error(below->direct, 0));
 	EXPECT_EQ(EIO, read_error(below->dev, CUT));
-	EXPECT_EQ(EIO, write_error(below->direct, PAGE));
+	if (!variant->fault.only_fsync_waits)
+		EXPECT_EQ(EIO, write_error(below->direct, PAGE));
 	EXPECT_EQ(0, write_error(below->dev, 2 * PAGE));
 	EXPECT_EQ(-1, fsync(below->dev));
 	EXPECT_EQ(EIO, errno);
@@ -914,15 +1044,6 @@ static void expect_load_was_right(struct __test_metadata *_metadata,
 	EXPECT_EQ(0, load->bad_errors);
 }
 
-/* After all that, it is a device like any other. */
-static void expect_works(struct __test_metadata *_metadata, struct below *below)
-{
-	fsync(below->dev);
-	EXPECT_EQ(0, test_write_pattern(below->dev, 0, SIZE, SEED + 2));
-	expect_pattern(_metadata, below, SEED + 2);
-	EXPECT_GONE(below);
-}
-
 /* Between two steps some I/O is done, whether it fails or not. */
 #define ASSERT_LOAD_GOES_ON(load) \
 	ASSERT_TRUE(test_wait(load_goes_on, load, TEST_TIMEOUT_MS))
@@ -976,16 +1097,17 @@ FIXTURE_VARIANT_ADD(changed, btrfs) {
 };
 
 FIXTURE_VARIANT_ADD(changed, by_9p) {
-	.fault = { .open = open_9p },
+	.fault = { .open = open_shared },
+};
+
+FIXTURE_VARIANT_ADD(changed, by_nfs) {
+	.fault = { .open = open_nfs },
 };
 
 FIXTURE_SETUP(changed)
 {
-	int ret = below_open(&self->below, &variant->fault, variant->flags);
-
-	if (ret == -ENOENT)
-		SKIP(return, "nothing is shared with a host");
-	ASSERT_EQ(0, ret);
+	if (!below_setup(_metadata, &self->below, &variant->fault, variant->flags))
+		return;
 	ASSERT_EQ(0, below_fill(&self->below));
 }
 
@@ -1322,82 +1444,37 @@ TEST_F(memory, oom_killed_builder_leaves_no_device)
 	EXPECT_GONE(&self->below);
 }
 
-/* NFS, served by this kernel, by hand */
-
-#define NFSD		"/proc/fs/nfsd/"
-#define CHANNEL(name)	"/proc/net/rpc/" name "/channel"
-#define FLUSH(name)	"/proc/net/rpc/" name "/flush"
-#define EXPORT		TEST_DIR "/export"
-#define FOR_EVER	"2147483647"
-/* By fsid, from any port, without a subtree check or an id for root. */
-#define EXPORT_FLAGS	"9218"
+/* NFS */
 
 FIXTURE(nfs) {
 	struct below below;
 };
 
-static int serve(void)
+/* Of whose server the file system can be frozen and shut down. */
+static int open_nfs_of_ext4(struct below *below)
 {
-	if (mount("nfsd", NFSD, "nfsd", 0, NULL))
-		return -errno;
-	return test_write_text(CHANNEL("auth.unix.ip"),
-			       "nfsd 127.0.0.1 " FOR_EVER " all\n") ?:
-	       test_write_text(CHANNEL("nfsd.export"), "all " EXPORT " " FOR_EVER
-			       " " EXPORT_FLAGS " 65534 65534 0\n") ?:
-	       test_write_text(CHANNEL("nfsd.fh"),
-			       "all 1 \\x00000000 " FOR_EVER " " EXPORT "\n") ?:
-	       test_write_text(NFSD "nfsv4gracetime", "10") ?:
-	       test_write_text(NFSD "nfsv4leasetime", "10") ?:
-	       test_write_text(NFSD "versions", "-3 +4 -4.0 -4.1 +4.2\n") ?:
-	       test_write_text(NFSD "portlist", "tcp 2049\n") ?:
-	       test_write_text(NFSD "threads", "2\n");
-}
-
-/* What was served is in use until the caches forget it. */
-static void stop_serving(void)
-{
-	test_write_text(NFSD "threads", "0\n");
-	test_write_text(FLUSH("nfsd.fh"), FOR_EVER "\n");
-	test_write_text(FLUSH("nfsd.export"), FOR_EVER "\n");
-	test_write_text(FLUSH("auth.unix.ip"), FOR_EVER "\n");
-	umount(NFSD);
-}
-
-static int open_nfs(struct below *below)
-{
-	int ret = mount_disk_at(below, EXPORT, TEST_DISK, "ext4", NULL) ?: serve();
-
-	if (ret)
-		return ret;
-	if (mkdir(BELOW, 0755) ||
-	    mount("127.0.0.1:/", BELOW, "nfs", 0,
-		  "vers=4.2,proto=tcp,sec=sys,addr=127.0.0.1,clientaddr=127.0.0.1"))
-		return -errno;
-	/* The server takes nothing before its grace period is over: seconds. */
-	return test_file(BELOW "/file", SIZE, 0);
+	return mount_disk_at(below, EXPORT, TEST_DISK, "ext4", NULL) ?:
+	       nfs_serve(EXPORT) ?: nfs_be_reached(&below->server) ?:
+	       nfs_mount(BELOW, "") ?:
+	       test_file(BELOW "/file", SIZE, 0);
 }
 
 FIXTURE_SETUP(nfs)
 {
-	const struct fault fault = { .open = open_nfs };
+	const struct fault fault = { .open = open_nfs_of_ext4 };
 
-	if (!test_has_module("nfsd") || !test_has_module("nfsv4"))
-		SKIP(return, "no nfsd, or no nfs");
-	ASSERT_EQ(0, below_open(&self->below, &fault, 0));
+	if (!below_setup(_metadata, &self->below, &fault, 0))
+		return;
 	ASSERT_EQ(0, below_fill(&self->below));
 }
 
 FIXTURE_TEARDOWN(nfs)
 {
 	below_drop(&self->below);
-	stop_serving();
-	umount(EXPORT);
 }
 
-/* One case, for the grace period. What is frozen is the server's file system. */
 TEST_F(nfs, hangs_and_dies_as_its_server_does)
 {
-	int dir = self->below.dir;
 	pid_t pid;
 
 	ASSERT_EQ(0, freeze(&self->below));
@@ -1412,9 +1489,51 @@ TEST_F(nfs, hangs_and_dies_as_its_server_does)
 	EXPECT_EQ(-1, fsync(self->below.dev));
 	EXPECT_EQ(EIO, errno);
 	EXPECT_GONE(&self->below);
-	stop_serving();
-	close(dir);
-	EXPECT_EQ(0, umount(EXPORT));
+}
+
+TEST_F(nfs, waits_until_its_server_is_back)
+{
+	pid_t pid;
+
+	ASSERT_EQ(0, lose_nfs_server(&self->below));
+	pid = start(&self->below, work_fsync);
+	ASSERT_WAITS(pid);
+	ASSERT_EQ(0, find_nfs_server(&self->below));
+	EXPECT_EQ(0, test_reap(pid));
+	expect_pattern(_metadata, &self->below, SEED + 1);
+	EXPECT_GONE(&self->below);
+}
+
+FIXTURE(soft_nfs) {
+	struct below below;
+};
+
+FIXTURE_SETUP(soft_nfs)
+{
+	const struct fault fault = { .open = open_soft_nfs };
+
+	if (!below_setup(_metadata, &self->below, &fault, 0))
+		return;
+	ASSERT_EQ(0, below_fill(&self->below));
+}
+
+FIXTURE_TEARDOWN(soft_nfs)
+{
+	below_drop(&self->below);
+}
+
+TEST_F(soft_nfs, is_eio_until_its_server_is_back)
+{
+	struct below *below = &self->below;
+
+	ASSERT_EQ(0, lose_nfs_server(below));
+	EXPECT_EQ(EIO, read_error(below->direct, 0));
+	EXPECT_EQ(0, write_error(below->dev, PAGE));
+	EXPECT_EQ(-1, fsync(below->dev));
+	EXPECT_EQ(EIO, errno);
+	ASSERT_EQ(0, find_nfs_server(below));
+	EXPECT_EQ(0, test_check_pattern(below->direct, 0, SIZE, SEED));
+	expect_works(_metadata, below);
 }
 
 /* Overlays */
