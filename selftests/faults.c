@@ -72,33 +72,26 @@ struct fault {
 
 /* Device-mapper */
 
-static int dm_replace(const char *table)
-{
-	return test_command("dmsetup", "suspend", "--nolockfs", DM_NAME) ?:
-	       test_command("dmsetup", "reload", DM_NAME, "--table", table) ?:
-	       test_command("dmsetup", "resume", DM_NAME);
-}
-
 static int dm_suspend(struct below *below)
 {
-	return test_command("dmsetup", "suspend", "--nolockfs", DM_NAME);
+	return test_dm_suspend(DM_NAME);
 }
 
 static int dm_resume(struct below *below)
 {
-	return test_command("dmsetup", "resume", DM_NAME);
+	return test_dm_resume(DM_NAME);
 }
 
 static int dm_die(struct below *below)
 {
-	return dm_replace(DM_ERROR);
+	return test_dm_replace(DM_NAME, DM_ERROR);
 }
 
 static int open_dm(struct below *below)
 {
 	int fd;
 
-	if (test_command("dmsetup", "create", DM_NAME, "--table", DM_LINEAR))
+	if (test_dm_create(DM_NAME, DM_LINEAR))
 		return -EIO;
 	fd = open(DM_PATH, O_RDWR | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
@@ -360,7 +353,7 @@ static int unmount_below(struct below *below)
 	nfs_stop_serving();
 	umount(EXPORT);
 	if (!access(DM_PATH, F_OK))
-		return test_command("dmsetup", "remove", "--retry", DM_NAME);
+		return test_dm_remove(DM_NAME);
 	return 0;
 }
 
@@ -925,6 +918,8 @@ TEST_F(death, holds_no_device_that_is_dirty)
 	ASSERT_EQ(0, below_fill(&self->below));
 	ASSERT_EQ(0, work_dirty(&self->below));
 	ASSERT_EQ(0, variant->fault.die(&self->below));
+	if (!variant->fault.only_fsync_waits)
+		EXPECT_EQ(EIO, read_error(self->below.direct, CUT));
 	EXPECT_GONE(&self->below);
 }
 
@@ -1203,9 +1198,9 @@ TEST_F_TIMEOUT(disk, errors_come_and_go_as_eio, 80000)
 
 	ASSERT_EQ(0, load_start(&load, self->below.direct));
 	for (unsigned long i = 0; i < test_rounds(2); i++) {
-		ASSERT_EQ(0, dm_replace(i % 2 ? DM_ERROR : DM_WRITE_ERROR));
+		ASSERT_EQ(0, test_dm_replace(DM_NAME, i % 2 ? DM_ERROR : DM_WRITE_ERROR));
 		ASSERT_LOAD_GOES_ON(&load);
-		ASSERT_EQ(0, dm_replace(DM_LINEAR));
+		ASSERT_EQ(0, test_dm_replace(DM_NAME, DM_LINEAR));
 		ASSERT_LOAD_GOES_ON(&load);
 	}
 	expect_load_was_right(_metadata, &load);
@@ -1217,13 +1212,13 @@ TEST_F(disk, that_takes_no_writes_is_read)
 {
 	struct below *below = &self->below;
 
-	ASSERT_EQ(0, dm_replace(DM_WRITE_ERROR));
+	ASSERT_EQ(0, test_dm_replace(DM_NAME, DM_WRITE_ERROR));
 	EXPECT_EQ(EIO, write_error(below->direct, 0));
 	EXPECT_EQ(0, test_check_pattern(below->direct, 0, SIZE, SEED));
 	ASSERT_EQ(0, work_dirty(below));
 	EXPECT_EQ(-1, fsync(below->dev));
 	EXPECT_EQ(EIO, errno);
-	ASSERT_EQ(0, dm_replace(DM_LINEAR));
+	ASSERT_EQ(0, test_dm_replace(DM_NAME, DM_LINEAR));
 	expect_works(_metadata, below);
 }
 
