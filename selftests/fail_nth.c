@@ -22,11 +22,12 @@
 #define NTH_MAX		10000
 #define TASKS_MAX	256
 
-/* Single pages, and allocations that may sleep, too; without a word in the log. */
+/* Single pages, of files too, and allocations that may sleep; nothing is logged. */
 static int allow_faults(void)
 {
 	return test_write_text("/sys/kernel/debug/failslab/ignore-gfp-wait", "N") ?:
 	       test_write_text("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N") ?:
+	       test_write_text("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N") ?:
 	       test_write_text("/sys/kernel/debug/fail_page_alloc/min-order", "0") ?:
 	       test_write_text("/sys/kernel/debug/failslab/verbose", "0") ?:
 	       test_write_text("/sys/kernel/debug/fail_page_alloc/verbose", "0");
