@@ -333,38 +333,38 @@ TEST_F(fail_nth, device_ends_though_workers_lack_memory)
 	EXPECT_TRUE(test_wait_none());
 }
 
-/* I/O that workers carry out */
+/* I/O, which the sender or workers carry out */
 
-FIXTURE(worker_io) {
+FIXTURE(io) {
 	int file;
 	int dev;
 	int direct;
 	uint64_t turn;
 };
 
-FIXTURE_VARIANT(worker_io) {
+FIXTURE_VARIANT(io) {
 	const char *fstype;	/* NULL: a memfd */
 	uint32_t flags;
 };
 
-FIXTURE_VARIANT_ADD(worker_io, memfd) {
+FIXTURE_VARIANT_ADD(io, memfd) {
 };
 
-FIXTURE_VARIANT_ADD(worker_io, ext4) {
+FIXTURE_VARIANT_ADD(io, ext4) {
 	.fstype = "ext4",
 };
 
-FIXTURE_VARIANT_ADD(worker_io, ext4_direct) {
+FIXTURE_VARIANT_ADD(io, ext4_direct) {
 	.fstype = "ext4",
 	.flags = BLKFD_F_DIRECT,
 };
 
-FIXTURE_VARIANT_ADD(worker_io, xfs_direct) {
+FIXTURE_VARIANT_ADD(io, xfs_direct) {
 	.fstype = "xfs",
 	.flags = BLKFD_F_DIRECT,
 };
 
-FIXTURE_SETUP(worker_io)
+FIXTURE_SETUP(io)
 {
 	char dir[TEST_PATH_MAX];
 
@@ -384,7 +384,7 @@ FIXTURE_SETUP(worker_io)
 	ASSERT_LE(0, self->direct);
 }
 
-FIXTURE_TEARDOWN(worker_io)
+FIXTURE_TEARDOWN(io)
 {
 	close(self->direct);
 	close(self->dev);
@@ -395,7 +395,7 @@ FIXTURE_TEARDOWN(worker_io)
 static int zero_write_and_read(void *arg)
 {
 	static char buf[READ_SIZE] __attribute__((aligned(4096)));
-	FIXTURE_DATA(worker_io) *self = arg;
+	FIXTURE_DATA(io) *self = arg;
 	uint64_t offset = self->turn++ % (SIZE / READ_SIZE) * READ_SIZE;
 	uint64_t range[] = { offset, READ_SIZE };
 
@@ -415,13 +415,26 @@ static void expect_done_or_error(struct __test_metadata *_metadata, int ret)
 	EXPECT_TRUE(!ret || ret == -ENOMEM || ret == -EIO) TH_LOG("returned %d", ret);
 }
 
-TEST_F(worker_io, is_right_or_fails)
+static void refuse_io(struct __test_metadata *_metadata, FIXTURE_DATA(io) *self,
+		      bool workers)
 {
-	ASSERT_EQ(0, refuse_each(_metadata, true, zero_write_and_read, self,
+	ASSERT_EQ(0, refuse_each(_metadata, workers, zero_write_and_read, self,
 				 expect_done_or_error));
 	EXPECT_EQ(0, test_write_pattern(self->dev, 0, SIZE, 4));
 	EXPECT_EQ(0, fsync(self->dev));
 	EXPECT_EQ(0, test_check_pattern(self->file, 0, SIZE, 4));
+}
+
+TEST_F(io, is_right_or_fails_if_its_sender_lacks_memory)
+{
+	refuse_io(_metadata, self, false);
+}
+
+TEST_F(io, is_right_or_fails_if_workers_lack_memory)
+{
+	if (!variant->fstype)
+		SKIP(return, "what workers do for a memfd takes no memory");
+	refuse_io(_metadata, self, true);
 }
 
 TEST_HARNESS_MAIN
