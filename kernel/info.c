@@ -31,19 +31,22 @@ static u32 blkfd_info_creator_pid(struct blkfd_device *dev)
 	return pid;
 }
 
+/* Each processor goes on counting while they are added up. */
+#define blkfd_info_stat(part, field) data_race(part_stat_read(part, field))
+
 static void blkfd_info_fill_stats(struct blkfd_device *dev,
 				  struct blkfd_info *info)
 {
 	struct block_device *part = dev->disk->part0;
 
-	info->reads = part_stat_read(part, ios[STAT_READ]);
+	info->reads = blkfd_info_stat(part, ios[STAT_READ]);
 	info->read_bytes =
-		(u64)part_stat_read(part, sectors[STAT_READ]) << SECTOR_SHIFT;
-	info->writes = part_stat_read(part, ios[STAT_WRITE]);
+		(u64)blkfd_info_stat(part, sectors[STAT_READ]) << SECTOR_SHIFT;
+	info->writes = blkfd_info_stat(part, ios[STAT_WRITE]);
 	info->write_bytes =
-		(u64)part_stat_read(part, sectors[STAT_WRITE]) << SECTOR_SHIFT;
-	info->discards = part_stat_read(part, ios[STAT_DISCARD]);
-	info->flushes = part_stat_read(part, ios[STAT_FLUSH]);
+		(u64)blkfd_info_stat(part, sectors[STAT_WRITE]) << SECTOR_SHIFT;
+	info->discards = blkfd_info_stat(part, ios[STAT_DISCARD]);
+	info->flushes = blkfd_info_stat(part, ios[STAT_FLUSH]);
 	info->errors = atomic64_read(&dev->io_errors);
 }
 
