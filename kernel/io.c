@@ -378,7 +378,7 @@ static void blkfd_io_complete(struct kiocb *iocb, long result)
 		blkfd_io_end(cmd);
 }
 
-/* By the vector itself: an iterator takes a hundred instructions for each step. */
+/* By the vector itself: an iterator would make a copy of each only to be counted. */
 static unsigned int blkfd_io_count_bvecs(struct bio *bio,
 					 struct bvec_iter left)
 {
