@@ -88,26 +88,33 @@ static void find_tasks(struct tasks *tasks, bool workers)
 	closedir(proc);
 }
 
-static void refuse_nth(const struct tasks *tasks, int nth)
+/* nth of 0: nothing more. A task may have ended: 0, or another error, negative. */
+static int refuse_nth(const struct tasks *tasks, int nth)
 {
 	for (int i = 0; i < tasks->count; i++)
-		dprintf(tasks->nth[i], "%d", nth);
+		if (dprintf(tasks->nth[i], "%d", nth) < 0 && errno != ESRCH)
+			return -errno;
+	return 0;
 }
 
-/* Returns: whether any of them was refused something. A task that has ended was not. */
-static bool refuse_no_more(struct tasks *tasks)
+/* Whether any of them was: what is left to count is 0 then. */
+static bool was_refused(const struct tasks *tasks)
 {
 	bool refused = false;
-	char text[16];
 
 	for (int i = 0; i < tasks->count; i++) {
-		memset(text, 0, sizeof(text));
+		char text[16] = "";
+
 		if (pread(tasks->nth[i], text, sizeof(text) - 1, 0) > 0 && !atoi(text))
 			refused = true;
-		pwrite(tasks->nth[i], "0", 1, 0);
-		close(tasks->nth[i]);
 	}
 	return refused;
+}
+
+static void forget_tasks(struct tasks *tasks)
+{
+	while (tasks->count)
+		close(tasks->nth[--tasks->count]);
 }
 
 FIXTURE(fail_nth) {
@@ -140,13 +147,17 @@ static int refuse_each(struct __test_metadata *_metadata, bool workers,
 {
 	struct tasks tasks;
 	int i, ret = -1;
+	bool refused;
 
 	for (i = 1; i < NTH_MAX; i++) {
 		find_tasks(&tasks, workers);
 		ASSERT_LT(0, tasks.count);
-		refuse_nth(&tasks, i);
+		ASSERT_EQ(0, refuse_nth(&tasks, i));
 		ret = call(arg);
-		if (!refuse_no_more(&tasks))
+		refused = was_refused(&tasks);
+		ASSERT_EQ(0, refuse_nth(&tasks, 0));
+		forget_tasks(&tasks);
+		if (!refused)
 			break;
 		check(_metadata, ret);
 	}
@@ -317,20 +328,23 @@ static int live_and_die(void *arg)
 	return close(fd) ? -errno : ret;
 }
 
-TEST_F(fail_nth, device_ends_for_all_that)
+static void refuse_life(struct __test_metadata *_metadata,
+			FIXTURE_DATA(fail_nth) *self, bool workers)
 {
-	ASSERT_EQ(0, refuse_each(_metadata, false, live_and_die, &self->file,
+	ASSERT_EQ(0, refuse_each(_metadata, workers, live_and_die, &self->file,
 				 expect_done_or_enomem));
 	EXPECT_EQ(0, close(self->dev));
 	EXPECT_TRUE(test_wait_none());
 }
 
+TEST_F(fail_nth, device_ends_for_all_that)
+{
+	refuse_life(_metadata, self, false);
+}
+
 TEST_F(fail_nth, device_ends_though_workers_lack_memory)
 {
-	ASSERT_EQ(0, refuse_each(_metadata, true, live_and_die, &self->file,
-				 expect_done_or_enomem));
-	EXPECT_EQ(0, close(self->dev));
-	EXPECT_TRUE(test_wait_none());
+	refuse_life(_metadata, self, true);
 }
 
 /* I/O, which the sender or workers carry out */

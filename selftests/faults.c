@@ -67,7 +67,7 @@ struct fault {
 	int (*end)(struct below *below);
 	int (*die)(struct below *below);
 	bool reads_go_on;
-	bool only_fsync_waits;
+	bool cache_takes_writes;
 };
 
 /* Device-mapper */
@@ -670,7 +670,7 @@ FIXTURE_TEARDOWN(hang)
 
 static pid_t start_writer(struct below *below, const struct fault *fault)
 {
-	return start(below, fault->only_fsync_waits ? work_fsync : work_write);
+	return start(below, fault->cache_takes_writes ? work_fsync : work_write);
 }
 
 TEST_F(hang, writes_wait_and_arrive)
@@ -734,7 +734,7 @@ TEST_F(hang, last_close_waits_and_loses_nothing)
 {
 	pid_t pid;
 
-	if (variant->fault.only_fsync_waits)
+	if (variant->fault.cache_takes_writes)
 		SKIP(return, "the file's page cache takes it all");
 	pid = start(&self->below, work_dirty);
 	close_ours(&self->below);
@@ -750,7 +750,7 @@ TEST_F(hang, can_be_looked_at_while_a_resize_waits)
 {
 	pid_t pid, look;
 
-	if (variant->fault.only_fsync_waits)
+	if (variant->fault.cache_takes_writes)
 		SKIP(return, "the file's page cache takes it all");
 	pid = start(&self->below, work_shrink);
 	ASSERT_WAITS(pid);
@@ -798,8 +798,7 @@ FIXTURE_SETUP(server)
 {
 	const struct fault fault = { .open = variant->open };
 
-	if (!below_setup(_metadata, &self->below, &fault, 0))
-		return;
+	below_setup(_metadata, &self->below, &fault, 0);
 }
 
 FIXTURE_TEARDOWN(server)
@@ -874,7 +873,7 @@ FIXTURE_VARIANT_ADD(death, of_fuse_direct) {
 };
 
 FIXTURE_VARIANT_ADD(death, of_nfs) {
-	.fault = { .open = open_nfs, .die = give_nfs_up, .only_fsync_waits = true },
+	.fault = { .open = open_nfs, .die = give_nfs_up, .cache_takes_writes = true },
 };
 
 FIXTURE_VARIANT_ADD(death, of_nfs_direct) {
@@ -888,8 +887,7 @@ FIXTURE_VARIANT_ADD(death, of_9p) {
 
 FIXTURE_SETUP(death)
 {
-	if (!below_setup(_metadata, &self->below, &variant->fault, variant->flags))
-		return;
+	below_setup(_metadata, &self->below, &variant->fault, variant->flags);
 }
 
 FIXTURE_TEARDOWN(death)
@@ -905,7 +903,7 @@ TEST_F(death, is_eio_for_reads_and_writes)
 	ASSERT_EQ(0, variant->fault.die(below));
 	EXPECT_EQ(EIO, read_error(below->direct, 0));
 	EXPECT_EQ(EIO, read_error(below->dev, CUT));
-	if (!variant->fault.only_fsync_waits)
+	if (!variant->fault.cache_takes_writes)
 		EXPECT_EQ(EIO, write_error(below->direct, PAGE));
 	EXPECT_EQ(0, write_error(below->dev, 2 * PAGE));
 	EXPECT_EQ(-1, fsync(below->dev));
@@ -918,7 +916,7 @@ TEST_F(death, holds_no_device_that_is_dirty)
 	ASSERT_EQ(0, below_fill(&self->below));
 	ASSERT_EQ(0, work_dirty(&self->below));
 	ASSERT_EQ(0, variant->fault.die(&self->below));
-	if (!variant->fault.only_fsync_waits)
+	if (!variant->fault.cache_takes_writes)
 		EXPECT_EQ(EIO, read_error(self->below.direct, CUT));
 	EXPECT_GONE(&self->below);
 }
@@ -1047,7 +1045,7 @@ TEST_F_TIMEOUT(hang, often_in_a_row_does_load_no_harm, 80000)
 {
 	struct load load = { };
 
-	if (variant->fault.only_fsync_waits)
+	if (variant->fault.cache_takes_writes)
 		SKIP(return, "the file's page cache takes it all");
 	ASSERT_EQ(0, end(&self->below, &variant->fault));
 	ASSERT_EQ(0, load_start(&load, self->below.direct));

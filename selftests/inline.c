@@ -305,13 +305,11 @@ FIXTURE_SETUP(direct)
 FIXTURE_TEARDOWN(direct)
 {
 	int dir = open(self->rig.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	char out[256];
 
 	ioctl(dir, FITHAW, 0);
 	close(dir);
 	if (!access(DM_PATH, F_OK))
-		test_output(out, sizeof(out), "dmsetup", "remove", "--retry",
-			    DM_NAME);
+		test_dm_remove(DM_NAME);
 	rig_tear_down(&self->rig);
 }
 

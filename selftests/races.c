@@ -165,11 +165,12 @@ static int reopen(struct thread *thread, int slot)
  */
 static ssize_t read_block(int fd, void *buf, uint64_t offset)
 {
-	ssize_t length = -1;
+	int tries = 4;
+	ssize_t length;
 
-	errno = EIO;
-	for (int i = 0; i < 4 && length < 0 && errno == EIO; i++)
+	do
 		length = pread(fd, buf, BLOCK, offset);
+	while (length < 0 && errno == EIO && --tries);
 	return length < 0 ? -errno : length;
 }
 

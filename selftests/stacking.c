@@ -296,15 +296,12 @@ FIXTURE_SETUP(dm)
 /* A test that fails half-way has left its table. */
 FIXTURE_TEARDOWN(dm)
 {
-	char out[256];
-
 	close(self->top);
 	close(self->dev);
 	close(self->file);
 	umount(TEST_DIR "/dm");
 	if (!access(DM_PATH, F_OK))
-		test_output(out, sizeof(out), "dmsetup", "remove", "--retry",
-			    DM_NAME);
+		test_dm_remove(DM_NAME);
 }
 
 static int linear_over(const char *path)
