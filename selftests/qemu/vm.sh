@@ -3,11 +3,13 @@
 # Sourced by run.sh: runs the command in QEMU. Leaves in $run: log, the kernel's;
 # status, if the guest came to its end; failure, what it has to say about it.
 
-# KVM counts as there only if a processor can be made with it.
+# KVM counts as there only if a processor can be made with it, and one that is not
+# emulated in its turn: PVM, which wants no VMX or SVM, dies of kernels not made for it.
 have_kvm()
 {
-	[ -w /dev/kvm ] && echo quit | timeout 10 qemu-system-x86_64 -accel kvm -cpu host \
-		-machine q35 -nodefaults -display none -S -monitor stdio >/dev/null 2>&1
+	[ -w /dev/kvm ] && grep -qwE 'vmx|svm' /proc/cpuinfo && echo quit |
+		timeout 10 qemu-system-x86_64 -accel kvm -cpu host -machine q35 -nodefaults \
+			-display none -S -monitor stdio >/dev/null 2>&1
 }
 
 # Emulated processors take turns: at once, one can run into another's breakpoint
