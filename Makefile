@@ -50,7 +50,7 @@ help:
 	@echo 'make tools          blkfd and mount.blkfd'
 	@echo 'make examples       the example image builders'
 	@echo 'make selftests      the test programs'
-	@echo 'make check-style    checkpatch, shellcheck, man page lint, house rules'
+	@echo 'make check-style    checkpatch, kernel-doc, shellcheck, man page lint, house rules'
 	@echo 'make check-static   sparse, W=1 and Coccinelle on the modules, for both kernels'
 	@echo 'make install        module if built, library, command, man pages'
 	@echo 'make uninstall      removes what install put there'

@@ -225,6 +225,8 @@ static int blkfd_limits_try(struct blkfd_account **first,
  * blkfd_limits_now - what to give blkfd_limits_wait()
  *
  * To be called before something is tried that fails with -EAGAIN.
+ *
+ * Returns: A count of what has ended, for comparison only.
  */
 unsigned int blkfd_limits_now(void)
 {

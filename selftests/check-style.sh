@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# What a reader would object to before reading: checkpatch, shellcheck, the lint of
-# the man pages, and the rules of this house. Prints what it finds.
+# What a reader would object to before reading: checkpatch, kernel-doc, shellcheck,
+# the lint of the man pages, and the rules of this house. Prints what it finds.
 set -euo pipefail
 # shellcheck source=qemu/common.sh
 . "$(dirname "$0")/qemu/common.sh"
@@ -10,7 +10,8 @@ set -euo pipefail
 cd "$tree"
 
 need_host_packages mandoc perl shellcheck
-checkpatch=$("$here/root.sh")/usr/src/checkpatch/checkpatch.pl
+root=$("$here/root.sh")
+checkpatch=$root/usr/src/checkpatch/checkpatch.pl
 
 files()
 {
@@ -88,7 +89,15 @@ lint_man_pages()
 	files 'man/*.[0-9]' | xargs -r mandoc -T lint -W warning
 }
 
+# 7.3's is not among what Debian's headers come with.
+run_kernel_doc()
+{
+	files '*.c' '*.h' | xargs perl "$root"/usr/lib/linux-kbuild-6.12*/scripts/kernel-doc \
+		-none -Wall
+}
+
 rule checkpatch run_checkpatch
+rule kernel-doc run_kernel_doc
 rule shellcheck run_shellcheck
 rule 'man pages' lint_man_pages
 rule 'long scripts' long_scripts
