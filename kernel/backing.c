@@ -112,19 +112,25 @@ static int blkfd_backing_set_block(struct blkfd_window *window,
 	return 0;
 }
 
-/**
- * blkfd_backing_length - how long a window can be made
- * @window: The window, but for its length.
- * @length: What is wanted, in bytes; 0: to the end of the file.
- * @result: Where the length goes.
- *
- * Returns: 0, -EINVAL, -ERANGE or -ENODATA as <linux/blkfd.h> says.
+/*
+ * A server is asked, whatever its client remembers: others may have made the file
+ * longer since. What is in the page cache of an overlay's file may be of a lower one.
  */
-int blkfd_backing_length(const struct blkfd_window *window, u64 length,
-			 u64 *result)
+static int blkfd_backing_stat(struct file *file, struct kstat *stat)
 {
-	u64 size = i_size_read(window->file->f_mapping->host);
+	struct block_device *bdev = blkfd_backing_bdev(file);
+	int ret = vfs_getattr(&file->f_path, stat,
+			      STATX_INO | STATX_SIZE | STATX_DIOALIGN,
+			      AT_STATX_FORCE_SYNC);
 
+	if (!ret && bdev)
+		stat->size = bdev_nr_bytes(bdev);
+	return ret;
+}
+
+static int blkfd_backing_set_length(const struct blkfd_window *window, u64 size,
+				    u64 length, u64 *result)
+{
 	if ((window->offset | length) & (window->block_size - 1))
 		return -EINVAL;
 	if (window->offset > size || length > size - window->offset)
@@ -137,6 +143,29 @@ int blkfd_backing_length(const struct blkfd_window *window, u64 length,
 		return -EINVAL;
 	*result = length;
 	return 0;
+}
+
+/**
+ * blkfd_backing_length - how long an open window can be made
+ * @window: The window.
+ * @length: What is wanted, in bytes; 0: to the end of the file.
+ * @result: Where the length goes.
+ *
+ * The file is asked by the user that opened it, who may be the only one it answers.
+ *
+ * Returns: 0, -EINVAL, -ERANGE or -ENODATA as <linux/blkfd.h> says, or an errno as
+ * for stat(2).
+ */
+int blkfd_backing_length(const struct blkfd_window *window, u64 length,
+			 u64 *result)
+{
+	const struct cred *old_cred = override_creds(window->file->f_cred);
+	struct kstat stat;
+	int ret;
+
+	ret = blkfd_backing_stat(window->file, &stat);
+	revert_creds(old_cred);
+	return ret ?: blkfd_backing_set_length(window, stat.size, length, result);
 }
 
 static u32 blkfd_backing_flags(struct file *file, u32 flags)
@@ -179,7 +208,7 @@ int blkfd_backing_check(struct file *file, const struct blkfd_create *arg,
 	ret = blkfd_backing_check_file(file);
 	if (ret)
 		return ret;
-	ret = vfs_getattr(&file->f_path, &stat, STATX_INO | STATX_DIOALIGN, 0);
+	ret = blkfd_backing_stat(file, &stat);
 	if (ret)
 		return ret;
 	*window = (struct blkfd_window) {
@@ -195,7 +224,8 @@ int blkfd_backing_check(struct file *file, const struct blkfd_create *arg,
 	ret = blkfd_backing_set_block(window, &stat, arg->block_size);
 	if (ret)
 		return ret;
-	return blkfd_backing_length(window, arg->length, &window->length);
+	return blkfd_backing_set_length(window, stat.size, arg->length,
+					&window->length);
 }
 
 /**

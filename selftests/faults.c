@@ -789,6 +789,10 @@ FIXTURE_VARIANT_ADD(server, of_fuse) {
 	.open = open_fuse,
 };
 
+FIXTURE_VARIANT_ADD(server, of_nfs) {
+	.open = open_nfs,
+};
+
 FIXTURE_VARIANT_ADD(server, of_9p) {
 	.open = open_9p,
 	.keeps_killed = true,
@@ -1494,6 +1498,25 @@ TEST_F(nfs, waits_until_its_server_is_back)
 	ASSERT_EQ(0, find_nfs_server(&self->below));
 	EXPECT_EQ(0, test_reap(pid));
 	expect_pattern(_metadata, &self->below, SEED + 1);
+	EXPECT_GONE(&self->below);
+}
+
+/* The client, which may remember attributes for a minute, is not told. */
+TEST_F(nfs, is_as_long_as_its_server_says)
+{
+	struct blkfd_resize to_the_end = { };
+	int file = open(EXPORT "/file", O_RDWR | O_CLOEXEC), dev;
+
+	ASSERT_EQ(0, ftruncate(file, SIZE + CUT));
+	dev = test_create(self->below.file, 0, 0, 0, 0);
+	EXPECT_EQ(SIZE + CUT, lseek(dev, 0, SEEK_END));
+	EXPECT_EQ(0, close(dev));
+	ASSERT_EQ(0, ftruncate(file, SIZE + 2 * CUT));
+	EXPECT_EQ(0, ioctl(self->below.dev, BLKFD_RESIZE, &to_the_end));
+	EXPECT_EQ(SIZE + 2 * CUT, lseek(self->below.dev, 0, SEEK_END));
+	ASSERT_EQ(0, ftruncate(file, SIZE - CUT));
+	EXPECT_EQ(-ERANGE, test_create(self->below.file, 0, 0, SIZE, 0));
+	EXPECT_EQ(0, close(file));
 	EXPECT_GONE(&self->below);
 }
 

@@ -56,7 +56,8 @@
  * @offset: First byte of the file that belongs to the device. A multiple of
  *	the block size. Default 0.
  * @length: Size of the device in bytes, a multiple of the block size.
- *	0: from @offset to the end of the file.
+ *	0: from @offset to the end of the file, where its server has it now if
+ *	it is on a network.
  * @block_size: Logical block size in bytes: a power of two from 512 to the
  *	page size, or up to 65536 where the kernel supports it. 0: what the
  *	file needs, that is 512 or, with BLKFD_F_DIRECT, the smallest size at
@@ -92,8 +93,9 @@
  *   no minor number is free.
  * - EMFILE, ENFILE, ENOMEM: as for open(2).
  *
- * Other errors of open(2) are possible where a file system, or a security
- * module, does not let the file be opened once more (9p, if it is unlinked).
+ * Other errors of open(2) and stat(2) are possible where a file system, or a
+ * security module, does not let the file be opened once more (9p, if it is
+ * unlinked), or the server does not say how long it is.
  */
 struct blkfd_create {
 	__s32 fd;
@@ -174,7 +176,7 @@ struct blkfd_info {
 /**
  * struct blkfd_resize - argument of BLKFD_RESIZE
  * @length: New size of the device in bytes, a multiple of the block size.
- *	0: up to the present end of the file.
+ *	0: up to the present end of the file, as with BLKFD_CREATE.
  *
  * The backing file itself is not changed. What is dirty in the device's cache
  * is written before the device shrinks; what somebody writes beyond the new end
@@ -192,6 +194,9 @@ struct blkfd_info {
  * - ENODATA: the window would be empty.
  * - EDQUOT: it would be larger than what is left of an instance's share.
  * - EIO, ENOSPC: writing back what is dirty failed; the size is as before.
+ *
+ * Other errors of stat(2) are possible where the server does not say how long the
+ * file is.
  */
 struct blkfd_resize {
 	__aligned_u64 length;
