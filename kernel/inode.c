@@ -2,8 +2,8 @@
 /*
  * Inodes that a device can be opened by: block special files of a file system
  * that is mounted nowhere. Each holds its gendisk, so the device number that
- * it names cannot become another device's, and pins the file system, whose
- * superblock holds the module.
+ * it names cannot become another device's. Devices hold the file system, and its
+ * superblock the module.
  */
 #include <linux/blkdev.h>
 #include <linux/blktrace_api.h>
@@ -32,17 +32,14 @@ static int blkfd_inode_count;
 static const struct file_operations *blkfd_inode_block_fops __ro_after_init;
 static struct file_operations blkfd_inode_fops __ro_after_init;
 
-/* Who holds an inode's dentry holds the mount longer: this is not its end. */
 static void blkfd_inode_evict(struct inode *inode)
 {
 	struct blkfd_device *dev = inode->i_private;
 
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
-	if (!dev)
-		return;
-	put_disk(dev->disk);
-	simple_release_fs(&blkfd_inode_mnt, &blkfd_inode_count);
+	if (dev)
+		put_disk(dev->disk);
 }
 
 /* Not a path, so that nobody who looks at the link takes it for one. */
@@ -216,21 +213,56 @@ int __init blkfd_inode_init(void)
 	return inode ? 0 : -ENOMEM;
 }
 
-/* Takes a pin on the file system and a reference to the disk. */
-static struct inode *blkfd_inode_alloc(struct blkfd_device *dev)
+/*
+ * Not an inode holds the mount, since a watch may be the last to hold that, and the end
+ * of the file system waits for the watch. Nor does the device by itself: a mount like
+ * this ends at once, under the locks of whoever puts it; a file ends outside of them.
+ */
+static int blkfd_inode_mount(struct blkfd_device *dev)
 {
-	struct inode *inode;
+	struct path path;
+	struct file *file;
 	int ret;
 
 	ret = simple_pin_fs(&blkfd_inode_fs, &blkfd_inode_mnt,
 			    &blkfd_inode_count);
 	if (ret)
-		return ERR_PTR(ret);
-	inode = new_inode(blkfd_inode_mnt->mnt_sb);
-	if (!inode) {
+		return ret;
+	path.mnt = blkfd_inode_mnt;
+	path.dentry = path.mnt->mnt_root;
+	file = dentry_open(&path, O_PATH, current_cred());
+	if (IS_ERR(file)) {
 		simple_release_fs(&blkfd_inode_mnt, &blkfd_inode_count);
-		return ERR_PTR(-ENOMEM);
+		return PTR_ERR(file);
 	}
+	dev->inode_mount = file;
+	return 0;
+}
+
+/**
+ * blkfd_inode_unmount - undo what blkfd_inode_open() has done beside the file
+ * @dev: The device, which nobody has open any more; its disk's open_mutex is held.
+ *
+ * Who still has an inode by a path has the mount as well. It takes the watches with
+ * it on those that nobody has.
+ */
+void blkfd_inode_unmount(struct blkfd_device *dev)
+{
+	if (!dev->inode_mount)
+		return;
+	simple_release_fs(&blkfd_inode_mnt, &blkfd_inode_count);
+	fput(dev->inode_mount);
+	dev->inode_mount = NULL;
+}
+
+/* Takes a reference to the disk. */
+static struct inode *blkfd_inode_alloc(struct blkfd_device *dev)
+{
+	struct inode *inode;
+
+	inode = new_inode(blkfd_inode_mnt->mnt_sb);
+	if (!inode)
+		return ERR_PTR(-ENOMEM);
 	get_device(disk_to_dev(dev->disk));
 	inode->i_private = dev;
 	inode->i_ino = dev->id + 1;	/* 1 is the root */
@@ -256,7 +288,11 @@ struct file *blkfd_inode_open(struct blkfd_device *dev)
 	struct inode *inode;
 	struct file *file;
 	struct path path;
+	int ret;
 
+	ret = blkfd_inode_mount(dev);
+	if (ret)
+		return ERR_PTR(ret);
 	inode = blkfd_inode_alloc(dev);
 	if (IS_ERR(inode))
 		return ERR_CAST(inode);

@@ -8,6 +8,7 @@
 #include <liburing.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -68,6 +69,11 @@ static bool backing_released(void *arg)
 	EXPECT_TRUE(test_wait_gone(self->id)); \
 } while (0)
 
+static bool loaded_again(void *arg)
+{
+	return !test_module_unload() && !test_module_load();
+}
+
 static int make_ext4(int fd)
 {
 	char path[TEST_PATH_MAX];
@@ -119,6 +125,66 @@ TEST_F(lifetime, o_path_descriptor_does_not_hold_it)
 	ASSERT_LE(0, name);
 	ASSERT_EQ(0, close(self->fd));
 	EXPECT_GONE();
+}
+
+/* Which has the inode, and by it the number, but neither device nor mount. */
+static int watch(int fd)
+{
+	int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	char path[BLKFD_PATH_MAX];
+
+	if (watch < 0)
+		return -errno;
+	return blkfd_path(fd, path, sizeof(path)) ?:
+	       inotify_add_watch(watch, path, IN_OPEN) < 0 ? -errno : watch;
+}
+
+/* What the kernel waits for here would be for ever, and everybody's sync() as well. */
+TEST_F(lifetime, gone_though_it_was_watched)
+{
+	struct inotify_event events[4];
+	int watcher = watch(self->fd);
+
+	ASSERT_LE(0, watcher);
+	ASSERT_EQ(0, close(self->fd));
+	EXPECT_GONE();
+	sync();
+	EXPECT_LT(0, read(watcher, events, sizeof(events)));
+	EXPECT_EQ(IN_UNMOUNT, events[0].mask);
+	EXPECT_EQ(0, close(watcher));
+	EXPECT_TRUE(test_wait(loaded_again, NULL, TEST_TIMEOUT_MS));
+}
+
+TEST_F(lifetime, watch_of_one_among_others_lasts)
+{
+	int backing = test_memfd(TEST_MIB), watcher = watch(self->fd);
+	int other = test_create(backing, 0, 0, 0, 0);
+
+	ASSERT_LE(0, other);
+	ASSERT_LE(0, watcher);
+	ASSERT_EQ(0, close(self->fd));
+	EXPECT_GONE();
+	ASSERT_EQ(0, close(other));
+	EXPECT_EQ(0, close(watcher));
+	sync();
+	EXPECT_TRUE(test_wait(loaded_again, NULL, TEST_TIMEOUT_MS));
+}
+
+TEST_F(lifetime, watch_ends_with_the_name_of_a_dead_device)
+{
+	int watcher = watch(self->fd), name;
+	char path[BLKFD_PATH_MAX];
+
+	ASSERT_LE(0, watcher);
+	ASSERT_EQ(0, blkfd_path(self->fd, path, sizeof(path)));
+	name = open(path, O_PATH | O_CLOEXEC);
+	ASSERT_LE(0, name);
+	ASSERT_EQ(0, close(self->fd));
+	EXPECT_GONE();
+	EXPECT_EQ(0, close(name));
+	EXPECT_EQ(0, close(watcher));
+	sync();
+	EXPECT_TRUE(test_wait(loaded_again, NULL, TEST_TIMEOUT_MS));
 }
 
 /* A child that has the device, and blocks in read until it is ended. */
@@ -470,11 +536,6 @@ TEST(dirty_mapping_is_written_by_munmap_of_the_last_reference)
 }
 
 /* The module */
-
-static bool loaded_again(void *arg)
-{
-	return !test_module_unload() && !test_module_load();
-}
 
 TEST_F(lifetime, module_is_pinned_by_a_descriptor)
 {
