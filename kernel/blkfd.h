@@ -172,8 +172,9 @@ struct blkfd_worker {
 };
 
 /*
- * Lock order: resize_lock, disk->open_mutex, lock. worker_lock is innermost and
- * taken with interrupts off.
+ * Lock order: resize_lock, disk->open_mutex, lock; resize_lock, the i_rwsem and the
+ * invalidate_lock of the block layer's inode. worker_lock is innermost and taken with
+ * interrupts off.
  */
 struct blkfd_device {
 	struct gendisk *disk;

@@ -12,6 +12,9 @@
 
 #include "blkfd.h"
 
+/* How often a page that is dirtied again and again is written for a resize. */
+#define BLKFD_GROW_TRIES 100
+
 static int blkfd_device_open(struct gendisk *disk, blk_mode_t mode)
 {
 	struct blkfd_device *dev = disk->private_data;
@@ -211,14 +214,54 @@ struct file *blkfd_device_create(struct blkfd_control *control,
 	return file;
 }
 
-/* Where the device ends within a page, the rest of the page is no data. */
-static void blkfd_device_drop_edge(struct block_device *bdev, u64 end)
+/* Where nobody reads or writes by way of the cache, or has a new page mapped. */
+static int blkfd_device_lock_cache(struct block_device *bdev)
 {
-	struct address_space *mapping = bdev->bd_mapping;
-	pgoff_t index = end >> PAGE_SHIFT;
+	if (down_write_killable(&bdev->bd_mapping->host->i_rwsem))
+		return -EINTR;
+	filemap_invalidate_lock(bdev->bd_mapping);
+	return 0;
+}
 
-	filemap_write_and_wait_range(mapping, round_down(end, PAGE_SIZE), end);
-	invalidate_inode_pages2_range(mapping, index, index);
+static void blkfd_device_unlock_cache(struct block_device *bdev)
+{
+	filemap_invalidate_unlock(bdev->bd_mapping);
+	inode_unlock(bdev->bd_mapping->host);
+}
+
+/*
+ * Where the device ends within a page, or block, the rest of that is no data: it is
+ * written and dropped while it is still beyond the end, lest it be taken for some.
+ * Somebody may make it dirty by a mapping meanwhile.
+ */
+static int blkfd_device_try_grow(struct blkfd_device *dev, u64 before, u64 length)
+{
+	struct block_device *bdev = dev->disk->part0;
+	pgoff_t index = before >> PAGE_SHIFT;
+	int ret;
+
+	ret = filemap_write_and_wait_range(bdev->bd_mapping,
+					   round_down(before, PAGE_SIZE), before);
+	if (ret)
+		return ret;
+	ret = blkfd_device_lock_cache(bdev);
+	if (ret)
+		return ret;
+	ret = invalidate_inode_pages2_range(bdev->bd_mapping, index, index);
+	if (!ret)
+		set_capacity(dev->disk, length >> SECTOR_SHIFT);
+	blkfd_device_unlock_cache(bdev);
+	return ret;
+}
+
+static int blkfd_device_grow(struct blkfd_device *dev, u64 before, u64 length)
+{
+	int tries = BLKFD_GROW_TRIES, ret;
+
+	do
+		ret = blkfd_device_try_grow(dev, before, length);
+	while (ret == -EBUSY && --tries);
+	return ret;
 }
 
 /*
@@ -240,22 +283,32 @@ static void blkfd_device_drop_tail(struct block_device *bdev, u64 end)
 	bd_abort_claiming(bdev, holder);
 }
 
-static int blkfd_device_change_length(struct blkfd_device *dev, u64 length)
+static int blkfd_device_shrink(struct blkfd_device *dev, u64 length)
 {
 	struct block_device *bdev = dev->disk->part0;
-	u64 before = bdev_nr_bytes(bdev);
 	int ret;
 
-	lockdep_assert_held(&dev->resize_lock);
-	if (length < before) {
-		ret = sync_blockdev(bdev);
-		if (ret)
-			return ret;
-	}
+	ret = sync_blockdev(bdev);
+	if (ret)
+		return ret;
+	ret = blkfd_device_lock_cache(bdev);
+	if (ret)
+		return ret;
 	set_capacity(dev->disk, length >> SECTOR_SHIFT);
-	blkfd_device_drop_edge(bdev, min(before, length));
+	blkfd_device_drop_tail(bdev, length);
+	blkfd_device_unlock_cache(bdev);
+	return 0;
+}
+
+static int blkfd_device_change_length(struct blkfd_device *dev, u64 length)
+{
+	u64 before = bdev_nr_bytes(dev->disk->part0);
+
+	lockdep_assert_held(&dev->resize_lock);
+	if (length > before)
+		return blkfd_device_grow(dev, before, length);
 	if (length < before)
-		blkfd_device_drop_tail(bdev, length);
+		return blkfd_device_shrink(dev, length);
 	return 0;
 }
 

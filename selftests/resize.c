@@ -5,8 +5,11 @@
  */
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
@@ -215,6 +218,74 @@ TEST_F(resize, page_at_the_end_is_read_anew)
 	EXPECT_EQ(0, test_check_pattern(self->fd, 0, SIZE, 4));
 	ASSERT_EQ(0, resize(self->fd, end));
 	EXPECT_EQ(0, test_check_pattern(self->fd, 0, end, 4));
+}
+
+/* Nor does it get to the file when there is room for it. */
+TEST_F(resize, page_at_the_end_is_no_data)
+{
+	const uint64_t end = SIZE / 2 + 512;
+
+	ASSERT_EQ(0, test_write_pattern(self->backing, 0, SIZE, 4));
+	ASSERT_EQ(0, resize(self->fd, end));
+	ASSERT_EQ(0, test_write_pattern(self->fd, end - 512, 512, 5));
+	ASSERT_EQ(0, resize(self->fd, SIZE));
+	ASSERT_EQ(0, fsync(self->fd));
+	EXPECT_EQ(0, test_check_pattern(self->backing, 0, end - 512, 4));
+	EXPECT_EQ(0, test_check_pattern(self->backing, end - 512, 512, 5));
+	EXPECT_EQ(0, test_check_pattern(self->backing, end, SIZE - end, 4));
+	EXPECT_EQ(0, test_check_pattern(self->fd, end, SIZE - end, 4));
+}
+
+TEST_F(resize, page_at_the_end_that_is_mapped_is_no_data)
+{
+	const uint64_t page = SIZE / 2, end = page + 512;
+	char *map;
+
+	ASSERT_EQ(0, test_write_pattern(self->backing, 0, SIZE, 4));
+	ASSERT_EQ(0, resize(self->fd, end));
+	map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, self->fd, page);
+	ASSERT_NE(MAP_FAILED, map);
+	memset(map, 'x', 4096);
+	ASSERT_EQ(0, resize(self->fd, SIZE));
+	EXPECT_EQ('x', map[511]);
+	EXPECT_NE(0, memcmp(map + 511, map + 512, 512));
+	EXPECT_EQ(0, munmap(map, 4096));
+	ASSERT_EQ(0, fsync(self->fd));
+	EXPECT_EQ(0, test_check_pattern(self->backing, 0, page, 4));
+	EXPECT_EQ(0, test_check_pattern(self->backing, end, SIZE - end, 4));
+	EXPECT_EQ(0, test_check_pattern(self->fd, end, SIZE - end, 4));
+}
+
+/* Which may make the page dirty each time that it was written. */
+TEST_F(resize, page_at_the_end_is_no_data_while_it_is_written)
+{
+	const uint64_t page = SIZE / 2, end = page + 512;
+	volatile char *map;
+	pid_t pid;
+	int ret;
+
+	ASSERT_EQ(0, test_write_pattern(self->backing, 0, SIZE, 4));
+	ASSERT_EQ(0, resize(self->fd, end));
+	map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, self->fd, page);
+	ASSERT_NE(MAP_FAILED, map);
+	pid = fork();
+	if (!pid)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (!pid)
+		map[0]++;
+	for (int i = 0; i < 50; i++) {
+		ret = resize(self->fd, SIZE);
+		EXPECT_TRUE(!ret || ret == -EBUSY);
+		EXPECT_EQ(ret ? end : SIZE, size_of(self->fd));
+		EXPECT_EQ(0, resize(self->fd, end));
+	}
+	EXPECT_EQ(0, kill(pid, SIGKILL));
+	EXPECT_EQ(128 + SIGKILL, test_reap(pid));
+	EXPECT_EQ(0, resize(self->fd, SIZE));
+	ASSERT_EQ(0, fsync(self->fd));
+	EXPECT_EQ(0, test_check_pattern(self->backing, 0, page, 4));
+	EXPECT_EQ(0, test_check_pattern(self->backing, end, SIZE - end, 4));
+	EXPECT_EQ(0, test_check_pattern(self->fd, end, SIZE - end, 4));
 }
 
 /* Windows */

@@ -193,6 +193,9 @@ struct blkfd_info {
  * - ERANGE: the window would not lie inside the file.
  * - ENODATA: the window would be empty.
  * - EDQUOT: it would be larger than what is left of an instance's share.
+ * - EBUSY: it would grow, but does not end with a page, and what is cached of its
+ *   last one is in use: somebody writes to it by a mapping all the time, or a file
+ *   system that is mounted holds it.
  * - EIO, ENOSPC: writing back what is dirty failed; the size is as before.
  *
  * Other errors of stat(2) are possible where the server does not say how long the
