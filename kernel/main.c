@@ -4,6 +4,7 @@
  */
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/rcupdate.h>
 
 #include "blkfd.h"
 
@@ -49,6 +50,10 @@ out_io_exit:
 	return ret;
 }
 
+/*
+ * What is waited for tells of its end from within the module: a task that was preempted
+ * on its way out of there is waited for at last.
+ */
 static void __exit blkfd_exit(void)
 {
 	misc_deregister(&blkfd_misc);
@@ -56,6 +61,7 @@ static void __exit blkfd_exit(void)
 	blkfd_limits_exit();
 	blkfd_disk_exit();
 	blkfd_io_exit();
+	synchronize_rcu_tasks();
 }
 
 module_init(blkfd_init);
