@@ -267,6 +267,9 @@ int mountfd_source_set(struct mountfd_source *source, struct fs_context *fc)
 	};
 	int ret;
 
+	/* Some file systems take a second one instead of the first. */
+	if (fc->ops->get_tree == mountfd_source_get_tree)
+		return invalf(fc, "Multiple sources");
 	param.string = kstrdup(source->name, GFP_KERNEL_ACCOUNT);
 	if (!param.string)
 		return -ENOMEM;
