@@ -7,6 +7,7 @@
 #define BLKFD_COMPAT_H
 
 #include <linux/blkdev.h>
+#include <linux/fs.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/version.h>
@@ -37,6 +38,13 @@ static inline int copy_struct_to_user(void __user *dst, size_t usize,
 			memchr_inv(src + size, 0, rest);
 	return copy_to_user(dst, src, size) ? -EFAULT : 0;
 }
+#endif
+
+/* Leases, of which files have none unless they say so from 7.0 on. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
+#define BLKFD_NO_LEASES simple_nosetlease
+#else
+#define BLKFD_NO_LEASES NULL
 #endif
 
 #endif /* BLKFD_COMPAT_H */

@@ -334,6 +334,8 @@ const struct file_operations blkfd_control_fops = {
 	.unlocked_ioctl	= blkfd_control_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,
 	.llseek		= noop_llseek,
+	/* Who opens a path to revoke the instance must not wait for its users. */
+	.setlease	= BLKFD_NO_LEASES,
 };
 
 /**

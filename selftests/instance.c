@@ -605,6 +605,23 @@ TEST_F(instance, path_is_what_it_was_made)
 	EXPECT_LE(0, create(opened, self->backing));
 }
 
+/* By which its owner could keep waiting, or refuse, who opens it to revoke it. */
+TEST_F(instance, path_takes_no_lease)
+{
+	int instance = unbounded(self->control), opened;
+
+	ASSERT_LE(0, instance);
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_LE(0, test_file(PATH, 0, 0));
+	ASSERT_EQ(0, mount_at(PATH, instance, ""));
+	opened = open(PATH, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, opened);
+	EXPECT_EQ(-1, fcntl(opened, F_SETLEASE, F_RDLCK));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, fcntl(opened, F_SETLEASE, F_WRLCK));
+	EXPECT_EQ(EINVAL, errno);
+}
+
 static int module_users(void)
 {
 	FILE *file = fopen("/sys/module/blkfd/refcnt", "re");
