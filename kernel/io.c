@@ -529,8 +529,32 @@ static int blkfd_io_flush(struct blkfd_device *dev)
 static int blkfd_io_fallocate(struct blkfd_device *dev, struct bio *bio,
 			      int mode)
 {
-	return vfs_fallocate(dev->window.file, mode | FALLOC_FL_KEEP_SIZE,
-			     blkfd_io_pos(dev, bio), bio->bi_iter.bi_size);
+	return vfs_fallocate(dev->window.file, mode, blkfd_io_pos(dev, bio),
+			     bio->bi_iter.bi_size);
+}
+
+/* Beyond the end of a file that is now too short, this does nothing. */
+static int blkfd_io_punch(struct blkfd_device *dev, struct bio *bio)
+{
+	return blkfd_io_fallocate(dev, bio, FALLOC_FL_PUNCH_HOLE |
+					    FALLOC_FL_KEEP_SIZE);
+}
+
+/*
+ * Zeroes are to be read where they were written, so the file becomes longer, as
+ * with any write. All that comes before the last block is a hole.
+ */
+static int blkfd_io_lengthen(struct blkfd_device *dev, struct bio *bio)
+{
+	loff_t end = blkfd_io_pos(dev, bio) + bio->bi_iter.bi_size;
+	u32 block = dev->window.block_size;
+	struct file *file = dev->window.file;
+	int ret;
+
+	if (i_size_read(file->f_mapping->host) >= end)
+		return 0;
+	ret = vfs_fallocate(file, 0, end - block, block);
+	return ret == -EOPNOTSUPP ? -EIO : ret;
 }
 
 /* Who is told "not supported" falls back to writing, or does without. */
@@ -538,7 +562,7 @@ static int blkfd_io_discard(struct blkfd_device *dev, struct bio *bio)
 {
 	int ret;
 
-	ret = blkfd_io_fallocate(dev, bio, FALLOC_FL_PUNCH_HOLE);
+	ret = blkfd_io_punch(dev, bio);
 	if (ret == -EOPNOTSUPP)
 		blk_queue_disable_discard(dev->disk->queue);
 	return ret;
@@ -550,12 +574,12 @@ static int blkfd_io_write_zeroes(struct blkfd_device *dev, struct bio *bio)
 	bool punch = may_punch && !(bio->bi_opf & REQ_NOUNMAP);
 	int ret;
 
-	ret = blkfd_io_fallocate(dev, bio, punch ? FALLOC_FL_PUNCH_HOLE :
-						   FALLOC_FL_ZERO_RANGE);
+	ret = punch ? blkfd_io_punch(dev, bio) :
+		      blkfd_io_fallocate(dev, bio, FALLOC_FL_ZERO_RANGE);
 	/* Unless the other way may work. */
 	if (ret == -EOPNOTSUPP && punch == may_punch)
 		blk_queue_disable_write_zeroes(dev->disk->queue);
-	return ret;
+	return ret ?: blkfd_io_lengthen(dev, bio);
 }
 
 /*

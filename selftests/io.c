@@ -1287,6 +1287,88 @@ TEST_F(io_truncated, works_again_when_the_file_has_grown)
 	EXPECT_EQ(0, test_check_pattern(rig->file, 0, SIZE, SEED));
 }
 
+/* How a range comes to be zeroes, or is said to be of no use. */
+
+static int zero_by_zeroout(int dev, uint64_t offset, uint64_t len)
+{
+	uint64_t range[] = { offset, len };
+
+	return ioctl(dev, BLKZEROOUT, range) ? -errno : 0;
+}
+
+static int zero_by_punching(int dev, uint64_t offset, uint64_t len)
+{
+	return fallocate(dev, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, len) ?
+	       -errno : 0;
+}
+
+static int zero_by_range(int dev, uint64_t offset, uint64_t len)
+{
+	return fallocate(dev, FALLOC_FL_ZERO_RANGE, offset, len) ? -errno : 0;
+}
+
+static int discard(int dev, uint64_t offset, uint64_t len)
+{
+	uint64_t range[] = { offset, len };
+
+	return ioctl(dev, BLKDISCARD, range) ? -errno : 0;
+}
+
+static uint64_t file_size(int file)
+{
+	struct stat stat = {};
+
+	return fstat(file, &stat) ? UINT64_MAX : (uint64_t)stat.st_size;
+}
+
+#define ZERO_LEN	(64 * TEST_KIB)
+
+static int (*const zero_ways[])(int dev, uint64_t offset, uint64_t len) = {
+	zero_by_zeroout, zero_by_punching, zero_by_range,
+};
+
+TEST_F(io_truncated, zeroes_beyond_the_end_make_the_file_longer)
+{
+	const uint64_t start = CUT + TEST_MIB, end = start + ZERO_LEN;
+	struct rig *rig = &self->rig;
+
+	for (size_t i = 0; i < ARRAY_SIZE(zero_ways); i++) {
+		ASSERT_EQ(0, ftruncate(rig->file, CUT + 100));
+		EXPECT_EQ(0, zero_ways[i](rig->dev, start, ZERO_LEN));
+		EXPECT_EQ(end, file_size(rig->file));
+		EXPECT_EQ(0, test_check_zero(rig->direct, start, ZERO_LEN));
+		EXPECT_EQ(0, test_check_zero(rig->direct, CUT + PAGE, TEST_MIB));
+		EXPECT_EQ(EIO, read_errno(rig->direct, rig->buf, PAGE, end));
+	}
+	EXPECT_EQ(0, test_check_pattern(rig->direct, 0, CUT, SEED));
+}
+
+TEST_F(io_truncated, zeroes_across_the_end_make_the_file_longer)
+{
+	const uint64_t start = CUT - PAGE, end = start + ZERO_LEN;
+	struct rig *rig = &self->rig;
+
+	for (size_t i = 0; i < ARRAY_SIZE(zero_ways); i++) {
+		ASSERT_EQ(0, ftruncate(rig->file, CUT + 100));
+		ASSERT_EQ(0, test_write_pattern(rig->file, start, PAGE, SEED));
+		EXPECT_EQ(0, zero_ways[i](rig->dev, start, ZERO_LEN));
+		EXPECT_EQ(end, file_size(rig->file));
+		EXPECT_EQ(0, test_check_zero(rig->direct, start, ZERO_LEN));
+	}
+	EXPECT_EQ(0, test_check_pattern(rig->direct, 0, start, SEED));
+}
+
+TEST_F(io_truncated, discards_beyond_the_end_leave_the_file_as_it_is)
+{
+	struct rig *rig = &self->rig;
+
+	ASSERT_EQ(0, ftruncate(rig->file, CUT));
+	EXPECT_EQ(0, discard(rig->dev, CUT + TEST_MIB, ZERO_LEN));
+	EXPECT_EQ(CUT, file_size(rig->file));
+	EXPECT_EQ(EIO, read_errno(rig->direct, rig->buf, PAGE, CUT + TEST_MIB));
+	EXPECT_EQ(0, test_check_pattern(rig->direct, 0, CUT, SEED));
+}
+
 /* Errors of the disk below */
 
 #define DM_NAME		"blkfd-io"
