@@ -130,6 +130,17 @@ blkfd_io_list_take(struct blkfd_io_list *list)
 	return cmd;
 }
 
+/* Adds all of @from, which is empty then, to @to. */
+static inline void blkfd_io_list_move(struct blkfd_io_list *to,
+				      struct blkfd_io_list *from)
+{
+	if (!from->first)
+		return;
+	*to->end = from->first;
+	to->end = from->end;
+	blkfd_io_list_init(from);
+}
+
 /* Takes what *@pos names, one that is in @list, out of it. */
 static inline void blkfd_io_list_remove(struct blkfd_io_list *list,
 					struct blkfd_io_cmd **pos)
@@ -162,13 +173,18 @@ enum blkfd_worker_state {
  * @work: Queued when an idle worker wakes. Not part of a command: a workqueue
  *	takes a work item at the address of a running one for the same, and lets
  *	it wait, which a command in a finished one's memory may not.
+ * @end_work: Queued when @ended has commands.
  * @dev: The device.
  * @state: Under worker_lock.
+ * @ended: Commands that were over when the worker went to sleep, and whose bios
+ *	are to be ended. Under worker_lock.
  */
 struct blkfd_worker {
 	struct work_struct work;
+	struct work_struct end_work;
 	struct blkfd_device *dev;
 	enum blkfd_worker_state state;
+	struct blkfd_io_list ended;
 };
 
 /*
@@ -330,6 +346,8 @@ void blkfd_limits_fill(struct blkfd_limits *limits);
 int blkfd_limits_next_user(struct blkfd_user *user);
 
 /* worker.c */
+int blkfd_worker_init(void);
+void blkfd_worker_exit(void);
 int blkfd_worker_init_device(struct blkfd_device *dev);
 void blkfd_worker_exit_device(struct blkfd_device *dev);
 void blkfd_worker_queue(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);

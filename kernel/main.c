@@ -25,9 +25,12 @@ static int __init blkfd_init(void)
 	ret = blkfd_io_init();
 	if (ret)
 		return ret;
-	ret = blkfd_disk_init();
+	ret = blkfd_worker_init();
 	if (ret)
 		goto out_io_exit;
+	ret = blkfd_disk_init();
+	if (ret)
+		goto out_worker_exit;
 	ret = blkfd_limits_init();
 	if (ret)
 		goto out_disk_exit;
@@ -45,6 +48,8 @@ out_limits_exit:
 	blkfd_limits_exit();
 out_disk_exit:
 	blkfd_disk_exit();
+out_worker_exit:
+	blkfd_worker_exit();
 out_io_exit:
 	blkfd_io_exit();
 	return ret;
@@ -60,6 +65,7 @@ static void __exit blkfd_exit(void)
 	blkfd_controlfs_exit();
 	blkfd_limits_exit();
 	blkfd_disk_exit();
+	blkfd_worker_exit();
 	blkfd_io_exit();
 	synchronize_rcu_tasks();
 }

@@ -19,6 +19,9 @@
 /* Ends of so many commands may wait for each other. */
 #define BLKFD_WORKER_BATCH	16
 
+/* For what is over when a worker goes to sleep; waits for nobody's files. */
+static struct workqueue_struct *blkfd_worker_ends;
+
 /* How far into the backlog a command's neighbour is looked for. */
 #define BLKFD_WORKER_LOOK	8
 
@@ -140,13 +143,51 @@ static struct blkfd_io_cmd *blkfd_worker_take(struct blkfd_worker *worker,
 	return cmd;
 }
 
-static void blkfd_worker_end_commands(struct blkfd_worker_run *run)
+static void blkfd_worker_end_list(struct blkfd_io_list *ended)
 {
 	struct blkfd_io_cmd *cmd;
 
-	while ((cmd = blkfd_io_list_take(&run->ended)))
+	while ((cmd = blkfd_io_list_take(ended)))
 		blkfd_io_end(cmd);
+}
+
+static void blkfd_worker_end_commands(struct blkfd_worker_run *run)
+{
+	blkfd_worker_end_list(&run->ended);
 	run->ended_count = 0;
+}
+
+/* As by the worker itself: whoever is told of an end may want memory. */
+static void blkfd_worker_end_work(struct work_struct *work)
+{
+	struct blkfd_worker *worker = container_of(work, struct blkfd_worker,
+						   end_work);
+	unsigned int noio = memalloc_noio_save();
+	struct blkfd_io_list ended;
+
+	blkfd_io_list_init(&ended);
+	spin_lock_irq(&worker->dev->worker_lock);
+	blkfd_io_list_move(&ended, &worker->ended);
+	spin_unlock_irq(&worker->dev->worker_lock);
+	blkfd_worker_end_list(&ended);
+	memalloc_noio_restore(noio);
+}
+
+/*
+ * Nothing may be ended by a thread that is on its way to sleep, under whatever
+ * locks. Whoever is told of an end, and would take more than a moment over it,
+ * asks whether he may sleep; and such a thread looks as if it might.
+ */
+static void blkfd_worker_leave_ends(struct blkfd_worker_run *run)
+{
+	struct blkfd_worker *worker = run->worker;
+
+	lockdep_assert_held(&worker->dev->worker_lock);
+	if (!run->ended_count)
+		return;
+	blkfd_io_list_move(&worker->ended, &run->ended);
+	run->ended_count = 0;
+	queue_work(blkfd_worker_ends, &worker->end_work);
 }
 
 /*
@@ -180,8 +221,8 @@ static void blkfd_worker_sleeps(struct blk_plug_cb *cb, bool from_schedule)
 	unsigned long flags;
 
 	INIT_LIST_HEAD(&cb->list);
-	blkfd_worker_end_commands(run);
 	spin_lock_irqsave(&dev->worker_lock, flags);
+	blkfd_worker_leave_ends(run);
 	worker->state = BLKFD_WORKER_ASLEEP;
 	dev->workers_awake--;
 	blkfd_worker_wake(dev);
@@ -273,6 +314,8 @@ int blkfd_worker_init_device(struct blkfd_device *dev)
 		worker = &dev->workers[i];
 		worker->dev = dev;
 		INIT_WORK(&worker->work, blkfd_worker_work);
+		INIT_WORK(&worker->end_work, blkfd_worker_end_work);
+		blkfd_io_list_init(&worker->ended);
 	}
 	dev->worker_queue = alloc_workqueue("blkfd%llu",
 					    WQ_UNBOUND | WQ_FREEZABLE,
@@ -288,5 +331,26 @@ int blkfd_worker_init_device(struct blkfd_device *dev)
  */
 void blkfd_worker_exit_device(struct blkfd_device *dev)
 {
+	int i;
+
 	destroy_workqueue(dev->worker_queue);
+	for (i = 0; i < BLKFD_WORKERS; i++)
+		flush_work(&dev->workers[i].end_work);
+}
+
+/*
+ * Memory may not come before dirty pages are written, which are so when this is
+ * done: it has the promise that workers have not.
+ */
+int blkfd_worker_init(void)
+{
+	blkfd_worker_ends = alloc_workqueue("blkfd_ends",
+					    WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	return blkfd_worker_ends ? 0 : -ENOMEM;
+}
+
+/* No device is left. */
+void blkfd_worker_exit(void)
+{
+	destroy_workqueue(blkfd_worker_ends);
 }

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * In what state of its own a worker ends what is over. Whoever waits for a bio
+ * may do at its end what cannot be done everywhere, and asks where he is: a
+ * thread on its way to sleep looks like one that may sleep.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "testlib.h"
+
+#define SEED		0x17
+#define SIZE		(16 * TEST_MIB)
+#define PAGE		4096
+
+/* Where bios are ended, as the kernel sees it: a stack for each. */
+
+#define TRACE		"/sys/kernel/tracing/instances/blkfd"
+#define TRACE_TRIGGER	TRACE "/events/block/block_bio_complete/trigger"
+#define TRACE_SIZE	(16 * TEST_MIB)
+#define TRACE_STACK	"<stack trace>"
+#define TRACE_ASLEEP	"=> schedule\n"
+
+static void trace_stop(void)
+{
+	test_write_text(TRACE_TRIGGER, "!stacktrace");
+	rmdir(TRACE);
+}
+
+/* Those of this device: 0 or -errno, -ENOENT in a kernel that cannot. */
+static int trace_start(int dev)
+{
+	struct stat stat;
+	char text[64];
+
+	/* Of a test that was killed. */
+	trace_stop();
+	if (fstat(dev, &stat) || mkdir(TRACE, 0700))
+		return -errno;
+	snprintf(text, sizeof(text), "stacktrace if dev == %u",
+		 major(stat.st_rdev) << 20 | minor(stat.st_rdev));
+	return test_write_text(TRACE_TRIGGER, text);
+}
+
+/* All that was seen, in memory for a string that the caller frees; or NULL. */
+static char *trace_read(void)
+{
+	int fd = open(TRACE "/trace", O_RDONLY | O_CLOEXEC);
+	char *text = calloc(1, TRACE_SIZE);
+	size_t size = 0;
+	ssize_t ret = -1;
+
+	while (fd >= 0 && text && size < TRACE_SIZE - 1) {
+		ret = read(fd, text + size, TRACE_SIZE - 1 - size);
+		if (ret <= 0)
+			break;
+		size += ret;
+	}
+	close(fd);
+	if (!ret)
+		return text;
+	free(text);
+	return NULL;
+}
+
+static unsigned int count_in(const char *text, const char *what)
+{
+	unsigned int count = 0;
+
+	while ((text = strstr(text, what))) {
+		text += strlen(what);
+		count++;
+	}
+	return count;
+}
+
+/* At least so many bios were ended, and none by a thread on its way to sleep. */
+static void expect_ends(struct __test_metadata *_metadata, unsigned int least)
+{
+	char *text = trace_read(), *asleep;
+
+	ASSERT_NE(NULL, text);
+	EXPECT_LE(least, count_in(text, TRACE_STACK));
+	EXPECT_EQ(0, count_in(text, TRACE_ASLEEP));
+	asleep = strstr(text, TRACE_ASLEEP);
+	if (asleep) {
+		*asleep = '\0';
+		TH_LOG("%s", strrchr(text, '<') ?: text);
+	}
+	free(text);
+}
+
+/*
+ * A file that is not cached, of whose server each read waits: a worker has one that
+ * is over when it goes to sleep over the next.
+ */
+#define BACKING		TEST_DIR "/backing"
+
+FIXTURE(worker) {
+	struct test_fuse fuse;
+	int file;
+	int dev;
+};
+
+FIXTURE_SETUP(worker)
+{
+	int ret;
+
+	if (!test_has_module("fuse"))
+		SKIP(return, "this kernel has no fuse");
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, test_fuse_mount(&self->fuse, BACKING, SIZE, PAGE));
+	self->file = open(BACKING, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, self->file);
+	self->dev = test_create(self->file, 0, 0, 0, 0);
+	ASSERT_LE(0, self->dev);
+	ret = trace_start(self->dev);
+	if (ret == -ENOENT)
+		SKIP(return, "this kernel traces no bios");
+	ASSERT_EQ(0, ret);
+}
+
+FIXTURE_TEARDOWN(worker)
+{
+	trace_stop();
+	close(self->dev);
+	close(self->file);
+	umount(BACKING);
+	EXPECT_EQ(0, test_reap(self->fuse.server));
+}
+
+#define COUNT		32
+#define STEP		(SIZE / COUNT)
+
+/* All are sent before the first can end. */
+TEST_F(worker, ends_nothing_on_its_way_to_sleep)
+{
+	static char buf[COUNT][PAGE] __attribute__((aligned(PAGE)));
+	int direct = test_reopen(self->dev, O_RDONLY | O_DIRECT);
+	struct io_uring_cqe *cqe;
+	struct io_uring ring;
+
+	ASSERT_LE(0, direct);
+	test_fill(self->fuse.data, SIZE, 0, SEED);
+	ASSERT_EQ(0, io_uring_queue_init(COUNT, &ring, 0));
+	for (int i = 0; i < COUNT; i++)
+		io_uring_prep_read(io_uring_get_sqe(&ring), direct, buf[i], PAGE,
+				   i * STEP);
+	ASSERT_EQ(0, kill(self->fuse.server, SIGSTOP));
+	EXPECT_EQ(COUNT, io_uring_submit(&ring));
+	ASSERT_EQ(0, kill(self->fuse.server, SIGCONT));
+	for (int i = 0; i < COUNT; i++) {
+		ASSERT_EQ(0, io_uring_wait_cqe(&ring, &cqe));
+		EXPECT_EQ(PAGE, cqe->res);
+		io_uring_cqe_seen(&ring, cqe);
+	}
+	for (int i = 0; i < COUNT; i++)
+		EXPECT_GT(0, test_compare(buf[i], PAGE, i * STEP, SEED));
+	expect_ends(_metadata, COUNT);
+	io_uring_queue_exit(&ring);
+	close(direct);
+}
+
+#define IMAGE		TEST_DIR "/image"
+#define TREE		TEST_DIR "/tree"
+#define TARGET		TEST_DIR "/target"
+#define FILES		"0 1 2 3"
+
+/* Of files that are packed, into the memory of the backing file. */
+static int make_image(char *data)
+{
+	const char *make = "mkdir " TREE " " TARGET "; for i in " FILES "; do "
+			   "seq ${i}00000 ${i}99999 >" TREE "/$i; done; "
+			   "mkfs.erofs --quiet -zlz4 " IMAGE " " TREE;
+	int fd, ret;
+
+	if (test_shell(NULL, 0, make))
+		return -EIO;
+	fd = open(IMAGE, O_RDONLY | O_CLOEXEC);
+	ret = read(fd, data, SIZE) > 0 ? 0 : -errno;
+	close(fd);
+	return ret;
+}
+
+/* A file system that unpacks what it has read, where the bio ends if it may. */
+TEST_F(worker, has_erofs_unpack_where_that_may_sleep)
+{
+	char path[TEST_PATH_MAX];
+
+	if (!test_has_module("erofs"))
+		SKIP(return, "this kernel has no erofs");
+	ASSERT_EQ(0, make_image(self->fuse.data));
+	test_fd_path(self->dev, path, sizeof(path));
+	ASSERT_EQ(0, mount(path, TARGET, "erofs", MS_RDONLY, NULL));
+	EXPECT_EQ(0, test_shell(NULL, 0, "for i in " FILES "; do "
+				"cmp " TREE "/$i " TARGET "/$i & pids+=\" $!\"; done; "
+				"for pid in $pids; do wait $pid || exit; done"));
+	EXPECT_EQ(0, umount(TARGET));
+	expect_ends(_metadata, 1);
+}
+
+TEST_HARNESS_MAIN
