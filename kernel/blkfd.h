@@ -69,6 +69,7 @@ struct blkfd_window {
  * @bvecs: If there are such, the memory of all, allocated for the call.
  * @bvec_count: How many those are.
  * @alone: Not to be merged: a call along with others came to less than all.
+ * @memcg: Who pays for memory, with a reference, or NULL: whom the bio names.
  * @nowait: The call is one that may not wait.
  * @by_worker: It took a worker.
  * @uncharged: Its cgroup had no memory for it: it is to be charged to none.
@@ -88,6 +89,7 @@ struct blkfd_io_cmd {
 	struct blkfd_io_cmd *merged;
 	struct bio_vec *bvecs;
 	unsigned int bvec_count;
+	struct cgroup_subsys_state *memcg;
 	bool alone;
 	bool nowait;
 	bool by_worker;
@@ -228,6 +230,9 @@ struct blkfd_device {
 	/* When the file's times were last seen to be those of now, in jiffies. */
 	unsigned long inline_times_at;
 
+	/* I/O makes pages of the file, for which somebody has to pay. */
+	bool takes_pages;
+
 	struct blkfd_io_stats __percpu *io_stats;
 	atomic64_t io_errors;
 
@@ -235,7 +240,7 @@ struct blkfd_device {
 	 * The last cgroup that had no memory for a call, only to be compared, and
 	 * until when that holds, in jiffies; races do no harm.
 	 */
-	struct cgroup_subsys_state *full_blkcg;
+	struct cgroup_subsys_state *full_cgroup;
 	unsigned long full_until;
 
 	/*
@@ -322,8 +327,7 @@ bool blkfd_io_start_write(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
 bool blkfd_io_transfer(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
 bool blkfd_io_is_next(const struct blkfd_io_cmd *cmd,
 		      const struct blkfd_io_cmd *next);
-struct cgroup_subsys_state *blkfd_io_who_pays(struct blkfd_device *dev,
-					      struct blkfd_io_cmd *cmd);
+bool blkfd_io_is_charged(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
 bool blkfd_io_execute(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
 void blkfd_io_end(struct blkfd_io_cmd *cmd);
 

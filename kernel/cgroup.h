@@ -31,17 +31,63 @@ static inline bool blkfd_cgroup_is_current(struct bio *bio)
 
 #if IS_ENABLED(CONFIG_BLK_CGROUP) && IS_ENABLED(CONFIG_MEMCG)
 /*
- * Memory is charged to the cgroup of @blkcg, if there is one, until
+ * The cgroup of the page that @bio has first, if it is of @cache or the task has no
+ * memory of its own: who made that page dirty, and not who has it written. Of any
+ * other page, it is who sends it, whose page it may not be. Under RCU.
+ */
+static inline struct mem_cgroup *
+blkfd_cgroup_find_memcg(struct bio *bio, const struct address_space *cache)
+{
+	struct folio *folio = bio_has_data(bio) ? bio_first_folio_all(bio) : NULL;
+
+	if (current->active_memcg)
+		return current->active_memcg;
+	if (folio && (folio->mapping == cache || !current->mm))
+		return folio_memcg_check(folio);
+	return current->mm ? mem_cgroup_from_task(current) : NULL;
+}
+
+/*
+ * Who is to pay for the memory that @bio takes in what is below, with a reference, or
+ * NULL if the bio's own cgroup says it best. That one is of the I/O controller, and,
+ * where only memory is controlled, an ancestor's.
+ */
+static inline struct cgroup_subsys_state *
+blkfd_cgroup_get_memcg(struct bio *bio, const struct address_space *cache)
+{
+	struct cgroup_subsys_state *css = NULL;
+	struct mem_cgroup *memcg;
+
+	if (mem_cgroup_disabled())
+		return NULL;
+	rcu_read_lock();
+	memcg = blkfd_cgroup_find_memcg(bio, cache);
+	if (memcg && css_tryget(&memcg->css))
+		css = &memcg->css;
+	rcu_read_unlock();
+	return css;
+}
+
+static inline void blkfd_cgroup_put_memcg(struct cgroup_subsys_state *memcg)
+{
+	if (memcg)
+		css_put(memcg);
+}
+
+/*
+ * Memory is charged to @memcg, or else to the cgroup of @blkcg, if there is one, until
  * blkfd_cgroup_leave() of what this returns. For threads that are of none.
  */
 static inline struct cgroup_subsys_state *
-blkfd_cgroup_enter(struct cgroup_subsys_state *blkcg)
+blkfd_cgroup_enter(struct cgroup_subsys_state *blkcg,
+		   struct cgroup_subsys_state *memcg)
 {
-	struct cgroup_subsys_state *memcg;
-
-	if (!blkcg)
+	if (memcg)
+		css_get(memcg);
+	else if (blkcg)
+		memcg = cgroup_get_e_css(blkcg->cgroup, &memory_cgrp_subsys);
+	else
 		return NULL;
-	memcg = cgroup_get_e_css(blkcg->cgroup, &memory_cgrp_subsys);
 	set_active_memcg(mem_cgroup_from_css(memcg));
 	return memcg;
 }
@@ -53,15 +99,60 @@ static inline void blkfd_cgroup_leave(struct cgroup_subsys_state *memcg)
 	set_active_memcg(NULL);
 	css_put(memcg);
 }
+
+/* The same for a task that is of one, which holds @memcg meanwhile. */
+static inline struct mem_cgroup *
+blkfd_cgroup_borrow(struct cgroup_subsys_state *memcg)
+{
+	return set_active_memcg(memcg ? mem_cgroup_from_css(memcg) :
+				current->active_memcg);
+}
+
+static inline void blkfd_cgroup_return(struct mem_cgroup *memcg)
+{
+	set_active_memcg(memcg);
+}
+
+/* Whether memory that is taken in the name of @memcg is charged to anybody. */
+static inline bool blkfd_cgroup_is_charged(struct cgroup_subsys_state *memcg)
+{
+	return memcg || mem_cgroup_disabled();
+}
 #else
 static inline struct cgroup_subsys_state *
-blkfd_cgroup_enter(struct cgroup_subsys_state *blkcg)
+blkfd_cgroup_get_memcg(struct bio *bio, const struct address_space *cache)
+{
+	return NULL;
+}
+
+static inline void blkfd_cgroup_put_memcg(struct cgroup_subsys_state *memcg)
+{
+}
+
+static inline struct cgroup_subsys_state *
+blkfd_cgroup_enter(struct cgroup_subsys_state *blkcg,
+		   struct cgroup_subsys_state *memcg)
 {
 	return NULL;
 }
 
 static inline void blkfd_cgroup_leave(struct cgroup_subsys_state *memcg)
 {
+}
+
+static inline struct mem_cgroup *
+blkfd_cgroup_borrow(struct cgroup_subsys_state *memcg)
+{
+	return NULL;
+}
+
+static inline void blkfd_cgroup_return(struct mem_cgroup *memcg)
+{
+}
+
+static inline bool blkfd_cgroup_is_charged(struct cgroup_subsys_state *memcg)
+{
+	return true;
 }
 #endif
 

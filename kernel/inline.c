@@ -199,12 +199,18 @@ static bool blkfd_inline_times_are_due(struct blkfd_device *dev)
 	return false;
 }
 
-/* tmpfs has its times in memory alone. */
-static bool blkfd_inline_allows_write(struct blkfd_device *dev)
+/*
+ * tmpfs has its times in memory alone. All else that it has is there, too, so somebody
+ * has to pay for it: a thread of the kernel does not.
+ */
+static bool blkfd_inline_allows_write(struct blkfd_device *dev,
+				      struct blkfd_io_cmd *cmd)
 {
-	return !blkfd_inline_is_sync(dev) && !blkfd_inline_has_file_limit() &&
-	       (shmem_mapping(dev->window.file->f_mapping) ||
-		!blkfd_inline_times_are_due(dev));
+	if (blkfd_inline_is_sync(dev) || blkfd_inline_has_file_limit())
+		return false;
+	if (shmem_mapping(dev->window.file->f_mapping))
+		return blkfd_cgroup_is_charged(cmd->memcg);
+	return !blkfd_inline_times_are_due(dev);
 }
 
 /* An attempt costs. Off by a few, and by a race, is good enough. */
@@ -219,15 +225,17 @@ static bool blkfd_inline_is_hopeless(struct blkfd_device *dev)
 }
 
 static bool blkfd_inline_is_allowed(struct blkfd_device *dev,
-				    struct bio *bio)
+				    struct blkfd_io_cmd *cmd)
 {
+	struct bio *bio = cmd->bio;
+
 	if (!READ_ONCE(blkfd_inline_io) || !blkfd_inline_suits_bio(dev, bio) ||
 	    blkfd_inline_is_clone(bio) || blkfd_inline_is_metadata(dev, bio) ||
 	    blkfd_inline_in_transaction() || blkfd_inline_in_reclaim_scope() ||
 	    !blkfd_inline_has_stack() || !blkfd_cgroup_is_current(bio) ||
 	    blkfd_inline_is_hopeless(dev))
 		return false;
-	return bio_op(bio) == REQ_OP_READ || blkfd_inline_allows_write(dev);
+	return bio_op(bio) == REQ_OP_READ || blkfd_inline_allows_write(dev, cmd);
 }
 
 static ssize_t blkfd_inline_write_locked(struct kiocb *iocb,
@@ -282,12 +290,14 @@ static bool blkfd_inline_transfer(struct blkfd_device *dev,
 				  struct blkfd_io_cmd *cmd)
 {
 	struct bio_list *bio_list = current->bio_list;
+	struct mem_cgroup *memcg = blkfd_cgroup_borrow(cmd->memcg);
 	unsigned int noio = memalloc_noio_save();
 	bool over;
 
 	current->bio_list = NULL;
 	over = blkfd_io_transfer(dev, cmd);
 	current->bio_list = bio_list;
+	blkfd_cgroup_return(memcg);
 	memalloc_noio_restore(noio);
 	return over;
 }
@@ -305,7 +315,7 @@ static bool blkfd_inline_transfer(struct blkfd_device *dev,
  */
 bool blkfd_inline_submit(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 {
-	if (!blkfd_inline_is_allowed(dev, cmd->bio))
+	if (!blkfd_inline_is_allowed(dev, cmd))
 		return false;
 	cmd->nowait = true;
 	/* Thawing may depend on what the task does next. */

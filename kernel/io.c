@@ -21,6 +21,7 @@
 #include <linux/uio.h>
 
 #include "blkfd.h"
+#include "cgroup.h"
 
 /* Commands in reserve, for each device: enough to keep its workers busy. */
 #define BLKFD_IO_RESERVE	BLKFD_WORKERS
@@ -140,6 +141,7 @@ static struct blkfd_io_cmd *blkfd_io_alloc(struct blkfd_device *dev,
 	cmd->length = bio->bi_iter.bi_size;
 	cmd->done = 0;
 	cmd->merged = NULL;
+	cmd->memcg = NULL;
 	cmd->alone = false;
 	cmd->by_worker = false;
 	cmd->uncharged = false;
@@ -150,6 +152,7 @@ static struct blkfd_io_cmd *blkfd_io_alloc(struct blkfd_device *dev,
 /* The device's reserve comes first. */
 static void blkfd_io_free(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 {
+	blkfd_cgroup_put_memcg(cmd->memcg);
 	if (READ_ONCE(dev->io_cmds.curr_nr) < BLKFD_IO_RESERVE ||
 	    !blkfd_io_put_spare(cmd))
 		mempool_free(cmd, &dev->io_cmds);
@@ -275,6 +278,7 @@ bool blkfd_io_is_next(const struct blkfd_io_cmd *cmd,
 	       bio_op(other) == bio_op(bio) &&
 	       other->bi_ioprio == bio->bi_ioprio &&
 	       bio_blkcg_css(other) == bio_blkcg_css(bio) &&
+	       next->memcg == cmd->memcg &&
 	       cmd->length <= BLKFD_IO_MERGE_MAX &&
 	       next->length <= BLKFD_IO_MERGE_MAX - cmd->length;
 }
@@ -295,6 +299,12 @@ static void blkfd_io_unmerge(struct blkfd_device *dev,
 	}
 }
 
+static struct cgroup_subsys_state *
+blkfd_io_cgroup(const struct blkfd_io_cmd *cmd)
+{
+	return cmd->memcg ?: bio_blkcg_css(cmd->bio);
+}
+
 /*
  * A cgroup whose memory is all pages that are being written to the device has none
  * for the file's own pages, and gets none before they are written: there, and there
@@ -306,7 +316,7 @@ static bool blkfd_io_try_uncharged(struct blkfd_device *dev,
 {
 	if (cmd->result != -ENOMEM || cmd->uncharged)
 		return false;
-	WRITE_ONCE(dev->full_blkcg, bio_blkcg_css(cmd->bio));
+	WRITE_ONCE(dev->full_cgroup, blkfd_io_cgroup(cmd));
 	WRITE_ONCE(dev->full_until, jiffies + BLKFD_IO_FULL_TIME);
 	cmd->uncharged = true;
 	cmd->alone = true;
@@ -314,21 +324,17 @@ static bool blkfd_io_try_uncharged(struct blkfd_device *dev,
 }
 
 /**
- * blkfd_io_who_pays - what a command's call is to be charged to
+ * blkfd_io_is_charged - whether a command's call is to be charged to anybody
  * @dev: Its device.
  * @cmd: The command.
  *
- * Returns: a cgroup that the bio holds, or NULL for nobody.
+ * Returns: whether its cgroups pay for it.
  */
-struct cgroup_subsys_state *blkfd_io_who_pays(struct blkfd_device *dev,
-					      struct blkfd_io_cmd *cmd)
+bool blkfd_io_is_charged(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 {
-	struct cgroup_subsys_state *blkcg = bio_blkcg_css(cmd->bio);
-
-	if (cmd->uncharged || (blkcg == READ_ONCE(dev->full_blkcg) &&
-			       time_before(jiffies, READ_ONCE(dev->full_until))))
-		return NULL;
-	return blkcg;
+	return !cmd->uncharged &&
+	       (blkfd_io_cgroup(cmd) != READ_ONCE(dev->full_cgroup) ||
+		!time_before(jiffies, READ_ONCE(dev->full_until)));
 }
 
 /*
@@ -641,6 +647,13 @@ bool blkfd_io_execute(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 	return blkfd_io_transfer(dev, cmd);
 }
 
+/* tmpfs keeps to its pages, asked to go past them or not. */
+static bool blkfd_io_takes_pages(const struct blkfd_window *window)
+{
+	return !(window->flags & BLKFD_F_DIRECT) ||
+	       !file_inode(window->file)->i_sb->s_bdev;
+}
+
 /**
  * blkfd_io_init_device - what a new device needs before its first bio
  * @dev: Zeroed, but for its id and its window.
@@ -651,6 +664,7 @@ int blkfd_io_init_device(struct blkfd_device *dev)
 {
 	int ret;
 
+	dev->takes_pages = blkfd_io_takes_pages(&dev->window);
 	blkfd_inline_init_device(dev);
 	dev->io_stats = alloc_percpu_gfp(struct blkfd_io_stats,
 					 GFP_KERNEL_ACCOUNT);
@@ -702,6 +716,9 @@ void blkfd_io_submit(struct bio *bio)
 		bio_wouldblock_error(bio);
 		return;
 	}
+	if (dev->takes_pages)
+		cmd->memcg = blkfd_cgroup_get_memcg(bio,
+						    dev->disk->part0->bd_mapping);
 	blkfd_io_account_start(cmd);
 	if (!blkfd_inline_submit(dev, cmd))
 		blkfd_worker_queue(dev, cmd);

@@ -33,6 +33,7 @@ static struct workqueue_struct *blkfd_worker_ends;
  * @ended: Commands whose bios are to be ended.
  * @ended_count: How many those are.
  * @blkcg: What the thread is charged to, with @memcg.
+ * @memcg_asked: By the command, or NULL.
  * @memcg: Holds a reference.
  */
 struct blkfd_worker_run {
@@ -42,6 +43,7 @@ struct blkfd_worker_run {
 	struct blkfd_io_list ended;
 	unsigned int ended_count;
 	struct cgroup_subsys_state *blkcg;
+	struct cgroup_subsys_state *memcg_asked;
 	struct cgroup_subsys_state *memcg;
 };
 
@@ -229,16 +231,27 @@ static void blkfd_worker_sleeps(struct blk_plug_cb *cb, bool from_schedule)
 	spin_unlock_irqrestore(&dev->worker_lock, flags);
 }
 
-/* Until the next such call; NULL: the thread is charged as it was before. */
+/* Until the next such call; NULL for both: the thread is charged as before. */
 static void blkfd_worker_charge(struct blkfd_worker_run *run,
-				struct cgroup_subsys_state *blkcg)
+				struct cgroup_subsys_state *blkcg,
+				struct cgroup_subsys_state *memcg)
 {
-	if (blkcg == run->blkcg)
+	if (blkcg == run->blkcg && memcg == run->memcg_asked)
 		return;
 	blkfd_cgroup_leave(run->memcg);
 	kthread_associate_blkcg(blkcg);
 	run->blkcg = blkcg;
-	run->memcg = blkfd_cgroup_enter(blkcg);
+	run->memcg_asked = memcg;
+	run->memcg = blkfd_cgroup_enter(blkcg, memcg);
+}
+
+static void blkfd_worker_charge_for(struct blkfd_worker_run *run,
+				    struct blkfd_io_cmd *cmd)
+{
+	if (blkfd_io_is_charged(run->worker->dev, cmd))
+		blkfd_worker_charge(run, bio_blkcg_css(cmd->bio), cmd->memcg);
+	else
+		blkfd_worker_charge(run, NULL, NULL);
 }
 
 static void blkfd_worker_execute(struct blkfd_worker_run *run,
@@ -246,7 +259,7 @@ static void blkfd_worker_execute(struct blkfd_worker_run *run,
 {
 	if (list_empty(&run->sleeps.list))
 		list_add(&run->sleeps.list, &run->plug.cb_list);
-	blkfd_worker_charge(run, blkfd_io_who_pays(run->worker->dev, cmd));
+	blkfd_worker_charge_for(run, cmd);
 	if (!blkfd_io_execute(run->worker->dev, cmd))
 		return;
 	blkfd_io_list_add(&run->ended, cmd);
@@ -270,7 +283,7 @@ static void blkfd_worker_run(struct blkfd_worker *worker)
 	}
 	list_del_init(&run.sleeps.list);
 	blk_finish_plug(&run.plug);
-	blkfd_worker_charge(&run, NULL);
+	blkfd_worker_charge(&run, NULL, NULL);
 }
 
 /*

@@ -265,6 +265,8 @@ FIXTURE_SETUP(cgroup)
 FIXTURE_TEARDOWN(cgroup)
 {
 	EXPECT_EQ(0, rmdir(CGROUP));
+	EXPECT_EQ(0, test_write_text("/sys/fs/cgroup/cgroup.subtree_control",
+				     "+memory +io"));
 }
 
 static int make_device_on_disk(uint32_t flags)
@@ -334,6 +336,66 @@ TEST_F(cgroup, io_is_throttled_as_that_of_the_sender)
 static bool is_gone(void *arg)
 {
 	return !test_count_devices();
+}
+
+/* Of the cgroup, in bytes. */
+static unsigned long long shared_memory(void)
+{
+	unsigned long long bytes = 0, value;
+	FILE *file = fopen(CGROUP "/memory.stat", "re");
+	char name[64];
+
+	while (file && fscanf(file, "%63s %llu", name, &value) == 2)
+		if (!strcmp(name, "shmem"))
+			bytes = value;
+	if (file)
+		fclose(file);
+	return bytes;
+}
+
+enum writer { SENDER, WORKER, SYNCER };
+
+/* How much of a memfd the cgroup pays for when a member has written to a device. */
+static unsigned long long paid_for_writes(enum writer writer)
+{
+	const uint64_t size = 16 * TEST_MIB;
+	int file = test_memfd(size), fd = test_create(file, 0, 0, 0, 0), status;
+	unsigned long long paid = 0;
+	pid_t pid;
+
+	if (test_set_parameter("inline_io", writer == WORKER ? "N" : "Y"))
+		return 0;
+	pid = fork();
+	if (!pid) {
+		if (writer == SENDER)
+			fd = test_reopen(fd, O_RDWR | O_DIRECT);
+		_exit(write_cgroup("cgroup.procs", "0") ||
+		      test_write_pattern(fd, 0, size, 1) ||
+		      (writer != SYNCER && fsync(fd)));
+	}
+	status = test_reap(pid);
+	if (writer == SYNCER)
+		sync();
+	if (!status && !test_check_pattern(file, 0, size, 1))
+		paid = shared_memory();
+	close(fd);
+	close(file);
+	return test_set_parameter("inline_io", "Y") ? 0 : paid;
+}
+
+/*
+ * As systemd has it unless it is asked for more. The I/O controller, whose cgroup a
+ * bio names, knows nothing of this one then.
+ */
+TEST_F(cgroup, pays_for_what_its_members_write_without_the_io_controller)
+{
+	const unsigned long long most = 15 * TEST_MIB;
+
+	ASSERT_EQ(0, test_write_text("/sys/fs/cgroup/cgroup.subtree_control",
+				     "+memory -io"));
+	EXPECT_LT(most, paid_for_writes(SENDER));
+	EXPECT_LT(most, paid_for_writes(WORKER));
+	EXPECT_LT(most, paid_for_writes(SYNCER));
 }
 
 /* In KiB; UINT64_MAX: not to be had. */
