@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -260,7 +261,7 @@ TEST_F(resize, page_at_the_end_that_is_mapped_is_no_data)
 TEST_F(resize, page_at_the_end_is_no_data_while_it_is_written)
 {
 	const uint64_t page = SIZE / 2, end = page + 512;
-	volatile char *map;
+	atomic_int *map;
 	pid_t pid;
 	int ret;
 
@@ -272,7 +273,7 @@ TEST_F(resize, page_at_the_end_is_no_data_while_it_is_written)
 	if (!pid)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	while (!pid)
-		map[0]++;
+		atomic_fetch_add(map, 1);
 	for (int i = 0; i < 50; i++) {
 		ret = resize(self->fd, SIZE);
 		EXPECT_TRUE(!ret || ret == -EBUSY);
