@@ -129,6 +129,24 @@ TEST_F(command, exec_forwards_sigterm)
 			 "for ((i = 0; i < 1000000; i++)); do :; done; exit 1'"));
 }
 
+/* What it does at the start is slowed down: the command ends meanwhile. */
+TEST_F(command, exec_ends_though_sigchld_is_ignored)
+{
+	EXPECT_EQ(7, RUN(MAKE_FILE "timeout -s KILL 60 "
+			 "strace -o log --kill-on-exit -e inject=munmap:delay_exit=1000000 "
+			 "env --ignore-signal=CHLD blkfd exec $f -- sh -c 'exit 7'"))
+		TH_LOG("%s", self->out);
+}
+
+TEST_F(command, exec_leaves_sigchld_and_the_mask_to_the_command)
+{
+	EXPECT_OUTPUT("same\n", MAKE_FILE "show='grep -E Sig(Ign|Blk) /proc/self/status'\n"
+		      "change='env --ignore-signal=CHLD --block-signal=USR1,TERM'\n"
+		      "[ \"$($show)$($change $show)\" = \\\n"
+		      "\"$(blkfd exec $f -- $show)$($change blkfd exec $f -- $show)\" ] &&\n"
+		      "[ \"$($show)\" != \"$($change $show)\" ] && echo same");
+}
+
 TEST_F(command, exec_reports_a_missing_command)
 {
 	EXPECT_RUN(127, "nowhere: No such file", MAKE_FILE

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,35 +65,47 @@ static int name_device(char **argv, const char *path)
 	return setenv("BLKFD", path, 1) < 0 ? -errno : 0;
 }
 
-/* The child gets the signal mask and the SIGCHLD of our caller back. */
-static int spawn(int fd, char **argv, const sigset_t *mask, bool ignored,
-		 pid_t *pid)
+/*
+ * In the child, which gets the signal mask and the SIGCHLD of our caller back: does
+ * not return. report, the higher end of a pipe, is above DEVICE_FD.
+ */
+static void become(int fd, char **argv, const sigset_t *mask, bool ignored,
+		   int report)
 {
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	int ret;
+	int error;
 
 	if (ignored)
 		signal(SIGCHLD, SIG_IGN);
-	ret = posix_spawn_file_actions_init(&actions);
-	if (ret)
-		return -ret;
-	ret = posix_spawnattr_init(&attr);
-	if (ret)
-		goto out_destroy_actions;
-	ret = posix_spawn_file_actions_adddup2(&actions, fd, DEVICE_FD);
-	if (!ret)
-		ret = posix_spawnattr_setsigmask(&attr, mask);
-	if (!ret)
-		ret = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-	if (!ret)
-		ret = posix_spawnp(pid, argv[0], &actions, &attr, argv,
-				   environ);
-	posix_spawnattr_destroy(&attr);
-out_destroy_actions:
-	posix_spawn_file_actions_destroy(&actions);
-	signal(SIGCHLD, SIG_DFL);
-	return -ret;
+	sigprocmask(SIG_SETMASK, mask, NULL);
+	if ((fd == DEVICE_FD ? fcntl(fd, F_SETFD, 0) :
+			       dup2(fd, DEVICE_FD)) >= 0)
+		execvp(argv[0], argv);
+	error = errno;
+	_exit(write(report, &error, sizeof(error)) < 0);
+}
+
+/*
+ * The command's process, or why there is none. Our own SIGCHLD stays as it is: were
+ * it ignored for a moment, a child that ends in it would leave nothing to wait for.
+ */
+static pid_t spawn(int fd, char **argv, const sigset_t *mask, bool ignored)
+{
+	int pipes[2], error = 0;
+	pid_t pid;
+
+	if (pipe2(pipes, O_CLOEXEC) < 0)
+		return -errno;
+	pid = fork();
+	if (!pid)
+		become(fd, argv, mask, ignored, pipes[1]);
+	if (pid < 0)
+		error = errno;
+	close(pipes[1]);
+	/* Nothing to read: the command has taken the child's place. */
+	if (pid > 0 && read(pipes[0], &error, sizeof(error)) > 0)
+		waitpid(pid, NULL, 0);
+	close(pipes[0]);
+	return error ? -error : pid;
 }
 
 static int exit_status(int status)
@@ -110,11 +121,17 @@ static int exit_status(int status)
 static int wait_for(pid_t pid, const sigset_t *signals)
 {
 	siginfo_t info;
+	pid_t ended;
 	int status;
 
 	for (;;) {
-		if (waitpid(pid, &status, WNOHANG) == pid)
+		ended = waitpid(pid, &status, WNOHANG);
+		if (ended == pid)
 			return exit_status(status);
+		if (ended < 0) {
+			complain("the command's end: %s", strerror(errno));
+			return EXIT_FAILED;
+		}
 		if (sigwaitinfo(signals, &info) < 0)
 			continue;
 		if (info.si_signo != SIGCHLD && info.si_code <= 0)
@@ -131,18 +148,17 @@ static int run(int fd, char **argv)
 	bool ignored;
 	pid_t pid;
 	size_t i;
-	int ret;
 
 	sigemptyset(&signals);
 	for (i = 0; i < ARRAY_SIZE(passed_on); i++)
 		sigaddset(&signals, passed_on[i]);
 	sigprocmask(SIG_BLOCK, &signals, &mask);
 	ignored = signal(SIGCHLD, SIG_DFL) == SIG_IGN;
-	ret = spawn(fd, argv, &mask, ignored, &pid);
-	if (!ret)
+	pid = spawn(fd, argv, &mask, ignored);
+	if (pid > 0)
 		return wait_for(pid, &signals);
-	complain("%s: %s", argv[0], strerror(-ret));
-	return ret == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
+	complain("%s: %s", argv[0], strerror(-pid));
+	return pid == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }
 
 /* What the command left running, or mounted, would go on to change the file. */
