@@ -721,6 +721,13 @@ TEST_F(command, instance_within_another_is_no_wider)
 			 "blkfd instance --max-devices 2 -- true"));
 }
 
+TEST_F(command, instance_takes_no_0_for_a_bound)
+{
+	EXPECT_RUN(2, "max-devices: 0", "blkfd instance --max-devices 0 -- touch ran");
+	EXPECT_RUN(2, "max-bytes: 0", "blkfd instance --max-bytes 0K -- touch ran");
+	EXPECT_EQ(1, RUN("[ -e ran ]"));
+}
+
 TEST_F(command, instance_refuses_what_it_does_not_know)
 {
 	EXPECT_EQ(2, RUN("blkfd instance"));

@@ -56,6 +56,15 @@ static int parse_number(const char *name, const char *text, int base,
 	return 0;
 }
 
+/* What the kernel takes for no bound is none to ask for. */
+static int refuse_0(const char *name, uint64_t max)
+{
+	if (max)
+		return 0;
+	complain("%s: 0 would be no bound", name);
+	return -EINVAL;
+}
+
 /* Calls take with each word between commas. */
 static int for_words(char *text, struct blkfd_instance *bounds,
 		     int (*take)(struct blkfd_instance *bounds, const char *word))
@@ -121,14 +130,17 @@ static int take_owner(struct instance_request *request, const char *text)
 static int take_argument(struct instance_request *request, int c)
 {
 	struct blkfd_instance *bounds = &request->bounds;
+	int ret;
 
 	switch (c) {
 	case 'd':
-		return parse_number("max-devices", optarg, 10, 1 << 20,
-				    &bounds->max_devices);
+		ret = parse_number("max-devices", optarg, 10, 1 << 20,
+				   &bounds->max_devices);
+		return ret ? ret : refuse_0("max-devices", bounds->max_devices);
 	case 'b':
-		return parse_bytes("max-bytes", optarg, INT64_MAX,
-				   (uint64_t *)&bounds->max_bytes);
+		ret = parse_bytes("max-bytes", optarg, INT64_MAX,
+				  (uint64_t *)&bounds->max_bytes);
+		return ret ? ret : refuse_0("max-bytes", bounds->max_bytes);
 	case 's':
 		return for_words(optarg, bounds, take_block_size);
 	case 'n':
