@@ -713,6 +713,18 @@ TEST_F(command, instance_has_a_path_until_it_is_unmounted)
 	EXPECT_RUN(0, "was revoked", "cat err");
 }
 
+TEST_F(command, instance_owner_is_all_of_the_number)
+{
+	EXPECT_OUTPUT("61000 61001\n",
+		      "blkfd instance --owner 0000000000000061000:0000000000000061001 \\\n"
+		      "control; stat -c '%u %g' control; umount control");
+	EXPECT_EQ(2, RUN("blkfd instance --owner 000000000000000root one"));
+	EXPECT_EQ(2, RUN("blkfd instance --owner 99999999999999999999 one"));
+	EXPECT_EQ(2, RUN("blkfd instance --owner 61000:61001:61002 one"));
+	EXPECT_EQ(2, RUN("blkfd instance --owner 61000: one"));
+	EXPECT_EQ(1, RUN("[ -e one ]"));
+}
+
 TEST_F(command, instance_within_another_is_no_wider)
 {
 	EXPECT_RUN(1, "smaller share", "blkfd instance --max-devices 2 -- \\\n"

@@ -112,17 +112,15 @@ static int take_denied(struct blkfd_instance *bounds, const char *word)
 	return 0;
 }
 
-/* UID or UID:GID */
-static int take_owner(struct instance_request *request, const char *text)
+/* UID or UID:GID, changed in place. */
+static int take_owner(struct instance_request *request, char *text)
 {
-	const char *colon = strchrnul(text, ':');
-	char uid[16];
+	char *uid = strsep(&text, ":");
 	int ret;
 
-	snprintf(uid, sizeof(uid), "%.*s", (int)(colon - text), text);
 	ret = parse_number("owner", uid, 10, UINT32_MAX - 1, &request->uid);
-	if (!ret && *colon)
-		ret = parse_number("owner", colon + 1, 10, UINT32_MAX - 1,
+	if (!ret && text)
+		ret = parse_number("owner", text, 10, UINT32_MAX - 1,
 				   &request->gid);
 	return ret;
 }
