@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -334,6 +335,32 @@ TEST_F(command, refusals_say_what_is_wrong)
 	EXPECT_RUN(1, "neither a regular file", "blkfd exec /dev/null -- true");
 	EXPECT_RUN(1, "neither a regular file",
 		   "mkfifo p; blkfd exec --read-only p -- true");
+}
+
+/* The kernel opens the file once more, for the device. */
+TEST_F(command, refusals_by_the_file_are_not_the_modules)
+{
+	static const struct {
+		int error;
+		const char *text;
+	} errors[] = {
+		{ ENOENT, FILE_PATH ": No such file or directory\n" },
+		{ ENXIO, FILE_PATH ": No such device or address\n" },
+		{ ENODEV, FILE_PATH ": No such device\n" },
+		{ EACCES, FILE_PATH ": Permission denied\n" },
+	};
+	struct test_fuse fuse;
+
+	ASSERT_EQ(0, test_fuse_mount(&fuse, FILE_PATH, TEST_MIB, 4096));
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		*fuse.reopen_error = errors[i].error;
+		EXPECT_RUN(1, errors[i].text, "blkfd exec $f -- true");
+		EXPECT_RUN(32, errors[i].text, "mount.blkfd $f $d");
+	}
+	*fuse.reopen_error = 0;
+	EXPECT_EQ(0, RUN("blkfd exec $f -- true"));
+	EXPECT_EQ(0, umount(FILE_PATH));
+	EXPECT_EQ(0, test_reap(fuse.server));
 }
 
 /* mount */
@@ -781,9 +808,10 @@ TEST_F(command, a_full_stdout_is_an_error)
 
 TEST_F(command, without_the_module_one_line_says_so)
 {
-	EXPECT_OUTPUT("1\n", MAKE_FILE "unshare -m sh -c '\\\n"
+	EXPECT_OUTPUT("1\n2\n", MAKE_FILE "unshare -m sh -c '\\\n"
 		      "mount -t tmpfs none /dev; : >/dev/null;\n"
-		      "blkfd exec $f -- true 2>&1 | grep -c modprobe'");
+		      "blkfd exec $f -- true 2>&1 | grep -c modprobe\n"
+		      "mount.blkfd $f $d 2>err; echo $?'");
 }
 
 TEST_HARNESS_MAIN

@@ -547,6 +547,8 @@ struct fuse_file {
 	char *data;
 	uint64_t size;
 	uint32_t block;
+	int *reopen_error;
+	unsigned int opens;
 };
 
 struct fuse_request {
@@ -601,7 +603,7 @@ static int fuse_write(const struct fuse_file *file,
 }
 
 /* The length of what is in the reply behind its header, or -errno. */
-static int fuse_answer(const struct fuse_file *file,
+static int fuse_answer(struct fuse_file *file,
 		       const struct fuse_request *in, struct fuse_reply *out)
 {
 	switch (in->header.opcode) {
@@ -617,6 +619,8 @@ static int fuse_answer(const struct fuse_file *file,
 		fuse_attr(file, &out->attr.attr);
 		return sizeof(out->attr);
 	case FUSE_OPEN:
+		if (file->opens++ % 2 && *file->reopen_error)
+			return -*file->reopen_error;
 		out->open.open_flags = FOPEN_NOFLUSH;
 		return sizeof(out->open);
 	case FUSE_READ:
@@ -631,7 +635,7 @@ static int fuse_answer(const struct fuse_file *file,
 	}
 }
 
-static void fuse_serve(const struct fuse_file *file)
+static void fuse_serve(struct fuse_file *file)
 {
 	static struct fuse_request in;
 	static struct fuse_reply out;
@@ -660,8 +664,9 @@ int test_fuse_mount(struct test_fuse *fuse, const char *path, uint64_t size,
 	struct fuse_file file = { .size = size, .block = block };
 	char options[96];
 
-	file.data = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	file.data = mmap(NULL, size + sizeof(int), PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	file.reopen_error = (int *)(file.data + size);
 	file.fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 	if (file.data == MAP_FAILED || file.fd < 0)
 		return -errno;
@@ -672,6 +677,7 @@ int test_fuse_mount(struct test_fuse *fuse, const char *path, uint64_t size,
 	if (mount("test", path, "fuse", 0, options))
 		return -errno;
 	fuse->data = file.data;
+	fuse->reopen_error = file.reopen_error;
 	fuse->server = fork();
 	if (!fuse->server)
 		fuse_serve(&file);

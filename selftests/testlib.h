@@ -165,11 +165,13 @@ int test_tmpfs(const char *dir);
 /*
  * A FUSE file system that is one file, in memory that its server, a child, shares
  * with us. Stopped, the server keeps everybody waiting; killed, it leaves errors.
- * When it is unmounted it exits with 0.
+ * When it is unmounted it exits with 0. Every second open fails with *reopen_error,
+ * unless that is 0.
  */
 struct test_fuse {
 	pid_t server;
 	char *data;
+	int *reopen_error;
 };
 
 /* The file, of this size and block size, is at path: 0 or -errno. */

@@ -28,17 +28,17 @@ void complain_missing(void)
 
 int open_control(const char *path)
 {
-	int control = open(path, O_RDWR | O_CLOEXEC);
+	int control = open(path, O_RDWR | O_CLOEXEC), error = errno;
 
 	if (control >= 0)
 		return control;
-	control = -errno;
 	if (!strcmp(path, CONTROL_PATH) &&
-	    (errno == ENOENT || errno == ENXIO || errno == ENODEV))
+	    (error == ENOENT || error == ENXIO || error == ENODEV)) {
 		complain_missing();
-	else
-		complain("%s: %s", path, strerror(errno));
-	return control;
+		return -ENOPKG;
+	}
+	complain("%s: %s", path, strerror(error));
+	return -error;
 }
 
 int open_standard_fds(void)

@@ -55,7 +55,7 @@ void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* That the module is not loaded, and how to get it. */
 void complain_missing(void);
 
-/* /dev/blkfd, or another control file, open. */
+/* /dev/blkfd, or another control file, open. -ENOPKG: the module is not loaded. */
 int open_control(const char *path);
 
 /* Descriptors 0 to 2 open, whatever the caller closed. */
@@ -97,7 +97,7 @@ int device_options_check(const struct device_options *options);
 
 /*
  * The device over the file at path, which is created or extended if that is
- * asked for, and put back as it was if the device cannot be made. -ENODEV: the
+ * asked for, and put back as it was if the device cannot be made. -ENOPKG: the
  * module is not loaded. file, unless it is NULL, gets a descriptor of the file.
  */
 int device_open(const char *path, const struct device_options *options, int *file);

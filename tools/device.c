@@ -169,14 +169,6 @@ static void explain_refusal(const char *path, int fd, int error,
 	uint64_t size = backing_size(fd);
 
 	switch (error) {
-	case ENOENT:
-	case ENXIO:
-	case ENODEV:
-		complain_missing();
-		break;
-	case EACCES:
-		complain("/dev/blkfd: %s", strerror(error));
-		break;
 	case EINVAL:
 		explain_alignment(path, size, opts);
 		break;
@@ -216,26 +208,21 @@ static void explain_refusal(const char *path, int fd, int error,
 	}
 }
 
-int device_open(const char *path, const struct device_options *options, int *file_fd)
+static int create_by(int control, const char *path,
+		     const struct device_options *options, int *file_fd)
 {
 	struct backing file = { .path = path, .fd = -1 };
 	int ret;
 
-	ret = device_options_check(options);
-	if (ret < 0)
-		return ret;
 	ret = backing_open(&file, options);
 	if (ret < 0)
 		return ret;
 	if (options->size)
 		ret = backing_extend(&file, options->size);
 	if (!ret) {
-		ret = blkfd_create(file.fd, &options->create);
+		ret = blkfd_create_by(control, file.fd, &options->create);
 		if (ret < 0)
 			explain_refusal(path, file.fd, -ret, &options->create);
-		/* No such file is another matter. */
-		if (ret == -ENOENT || ret == -ENXIO)
-			ret = -ENODEV;
 	}
 	if (ret < 0)
 		backing_restore(&file, options->size);
@@ -243,5 +230,20 @@ int device_open(const char *path, const struct device_options *options, int *fil
 		close(file.fd);
 	else
 		*file_fd = file.fd;
+	return ret;
+}
+
+int device_open(const char *path, const struct device_options *options, int *file_fd)
+{
+	int control, ret;
+
+	ret = device_options_check(options);
+	if (ret < 0)
+		return ret;
+	control = open_control(CONTROL_PATH);
+	if (control < 0)
+		return control;
+	ret = create_by(control, path, options, file_fd);
+	close(control);
 	return ret;
 }

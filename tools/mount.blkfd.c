@@ -92,7 +92,7 @@ static int enter_namespace(const char *namespace)
 /* What mount(8) means by one: the machine lacks something, not the file. */
 static bool is_system_error(int error)
 {
-	return error == ENODEV || error == ENOMEM || error == EMFILE ||
+	return error == ENOPKG || error == ENOMEM || error == EMFILE ||
 	       error == ENFILE || error == ENOSPC;
 }
 
