@@ -577,6 +577,42 @@ TEST_F(command, mount_helper_mounts_in_the_namespace_named)
 		TH_LOG("%s", self->out);
 }
 
+/*
+ * The statuses of mounting in a mount namespace that unshare(1) makes with $1 and a
+ * shell prepares by $2, of finding nothing here, and of finding it there.
+ */
+#define MOUNT_THERE \
+	"mkfifo ready go; mount_there() { rm -f $f; " MAKE_EXT4 "\n" \
+	"unshare $1 sh -c \"$2\"'; echo >ready; read -r _ <go; [ -d $d/lost+found ]' &\n" \
+	"read -r _ <ready; mount -N $! -t blkfd $f $d; there=$?; ! mountpoint -q $d\n" \
+	"there+=$?; echo >go; wait $!; echo $there$?; }\n"
+
+TEST_F(command, mount_helper_needs_no_proc_in_the_namespace)
+{
+	EXPECT_OUTPUT("000\n000\n", MOUNT_THERE
+		      "mount_there '-mpf --mount-proc' true\n"
+		      "mount_there -m 'umount -l /proc'");
+}
+
+TEST_F(command, mount_helper_needs_no_proc_where_the_descriptor_is_taken)
+{
+	ASSERT_EQ(0, test_livepatch_load(TEST_MOUNTFD_PATH, ""));
+	EXPECT_OUTPUT("000\n000\n", MOUNT_THERE
+		      "mount_there '-mpf --mount-proc' true\n"
+		      "mount_there -m 'umount -l /proc'");
+	EXPECT_EQ(0, test_livepatch_unload(TEST_MOUNTFD));
+}
+
+TEST_F(command, mount_helper_needs_the_directory_in_the_namespace)
+{
+	EXPECT_RUN(32, "other namespace: No such file", MAKE_EXT4
+		   "mkdir here; cd here; mkfifo go\n"
+		   "unshare -m sh -c 'mount -t tmpfs none $d; echo >go; read -r _ <go' &\n"
+		   "read -r _ <go; mkdir $d/sub; mount.blkfd -N $! $f $d/sub; s=$?\n"
+		   "echo >go; exit $s");
+	EXPECT_EQ(2, RUN("mount.blkfd -N 999999999 $f $d"));
+}
+
 /* list and info */
 
 TEST_F(command, list_shows_devices_and_mounts)

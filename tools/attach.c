@@ -3,6 +3,7 @@
 #include <blkid.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,8 +89,28 @@ static void explain_failure(const char *path, const char *type,
 		complain("%s", line);
 }
 
+/* Last of all: there may be no /proc in the other namespace, or none with us in it. */
+static int attach_in(int namespace, int mount_fd, const char *dir)
+{
+	int dir_fd = -1, ret = 0;
+
+	if (!setns(namespace, CLONE_NEWNS))
+		dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir_fd < 0 ||
+	    move_mount(mount_fd, "", dir_fd, "", MOVE_MOUNT_F_EMPTY_PATH |
+		       MOVE_MOUNT_T_EMPTY_PATH) < 0) {
+		ret = -errno;
+		complain("%s, in the other namespace: %s", dir, strerror(-ret));
+	}
+	if (dir_fd >= 0)
+		close(dir_fd);
+	close(mount_fd);
+	return ret;
+}
+
 static int attach_as(int fd, const char *path, const char *type,
-		     const struct mount_options *options, const char *dir)
+		     const struct mount_options *options, const char *dir,
+		     int namespace)
 {
 	unsigned int attr_flags = 0;
 	char message[BLKFD_MESSAGE_MAX];
@@ -97,15 +118,22 @@ static int attach_as(int fd, const char *path, const char *type,
 
 	if (options->device.create.flags & BLKFD_F_RDONLY)
 		attr_flags |= MOUNT_ATTR_RDONLY;
-	ret = blkfd_mount(fd, type, options->options, attr_flags, dir, message,
-			  sizeof(message));
+	if (namespace < 0)
+		ret = blkfd_mount(fd, type, options->options, attr_flags, dir,
+				  message, sizeof(message));
+	else
+		ret = blkfd_fsmount_message(fd, type, options->options,
+					    attr_flags, message,
+					    sizeof(message));
 	if (ret < 0)
 		explain_failure(path, type, dir, -ret, message);
+	else if (namespace >= 0)
+		ret = attach_in(namespace, ret, dir);
 	return ret;
 }
 
 int attach(int dev_fd, const char *path, const struct mount_options *options,
-	   const char *dir)
+	   const char *dir, int namespace)
 {
 	char *type = NULL;
 	int fd, ret = 0;
@@ -120,7 +148,7 @@ int attach(int dev_fd, const char *path, const struct mount_options *options,
 		ret = probe_type(fd, path, &type);
 	if (!ret)
 		ret = attach_as(fd, path, type ? type : options->type, options,
-				dir);
+				dir, namespace);
 	free(type);
 	close(fd);
 	return ret;

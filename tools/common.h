@@ -112,8 +112,11 @@ int output_publish(int fd, const char *path);
 
 /* attach.c */
 
-/* Mounts the file system on the device dev_fd, made from path, at dir. */
+/*
+ * Mounts the file system on the device dev_fd, made from path, at dir. namespace,
+ * unless it is -1, is a mount namespace in which dir is and we are afterwards.
+ */
 int attach(int dev_fd, const char *path, const struct mount_options *options,
-	   const char *dir);
+	   const char *dir, int namespace);
 
 #endif /* BLKFD_COMMON_H */

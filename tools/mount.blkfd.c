@@ -2,7 +2,6 @@
 /* mount.blkfd: what mount(8) runs for "mount -t blkfd". */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +71,7 @@ static int take_option(struct request *request, int c)
 	return -EINVAL;
 }
 
-static int enter_namespace(const char *namespace)
+static int open_namespace(const char *namespace)
 {
 	char path[64];
 	int fd, ret;
@@ -80,13 +79,11 @@ static int enter_namespace(const char *namespace)
 	snprintf(path, sizeof(path), "/proc/%s/ns/mnt", namespace);
 	fd = open(namespace[strspn(namespace, "0123456789")] ? namespace : path,
 		  O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || setns(fd, CLONE_NEWNS) < 0) {
-		ret = -errno;
-		complain("namespace %s: %s", namespace, strerror(errno));
-		return ret;
-	}
-	close(fd);
-	return 0;
+	if (fd >= 0)
+		return fd;
+	ret = -errno;
+	complain("namespace %s: %s", namespace, strerror(-ret));
+	return ret;
 }
 
 /* What mount(8) means by one: the machine lacks something, not the file. */
@@ -100,13 +97,17 @@ static bool is_system_error(int error)
 static int mount_file(const struct request *request, const char *file,
 		      const char *dir)
 {
-	int fd = device_open(file, &request->options.device, NULL);
+	int namespace = -1, fd;
 
+	if (request->namespace) {
+		namespace = open_namespace(request->namespace);
+		if (namespace < 0)
+			return EXIT_SYSTEM;
+	}
+	fd = device_open(file, &request->options.device, NULL);
 	if (fd < 0)
 		return is_system_error(-fd) ? EXIT_SYSTEM : EXIT_MOUNT;
-	if (request->namespace && enter_namespace(request->namespace) < 0)
-		return EXIT_SYSTEM;
-	if (attach(fd, file, &request->options, dir) < 0)
+	if (attach(fd, file, &request->options, dir, namespace) < 0)
 		return EXIT_MOUNT;
 	if (request->verbose)
 		printf("mount.blkfd: %s mounted on %s.\n", file, dir);

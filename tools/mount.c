@@ -93,7 +93,7 @@ static int mount_file(const struct request *request, const char *file,
 		close(fd);
 		return EXIT_FAILED;
 	}
-	if (attach(fd, file, &request->options, dir) < 0)
+	if (attach(fd, file, &request->options, dir, -1) < 0)
 		return EXIT_FAILED;
 	return request->json ? report(info.id, dir) : 0;
 }
