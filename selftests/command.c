@@ -315,6 +315,35 @@ TEST_F(command, size_is_undone_if_there_is_no_device)
 	EXPECT_OUTPUT("16777216\n", "stat -c %s $f");
 }
 
+TEST_F(command, size_is_undone_if_the_command_cannot_run)
+{
+	EXPECT_EQ(127, RUN("blkfd exec --size 1M $f -- nowhere"));
+	EXPECT_EQ(0, RUN("[ ! -e $f ]"));
+	EXPECT_EQ(126, RUN(MAKE_FILE "blkfd exec --size 32M $f -- $d"));
+	EXPECT_OUTPUT("16777216\n", "stat -c %s $f");
+}
+
+TEST_F(command, size_is_not_undone_once_the_command_has_started)
+{
+	EXPECT_EQ(127, RUN("blkfd exec --size 1M $f -- sh -c 'echo data >{}; exit 127'"));
+	EXPECT_OUTPUT("data\n1048576\n", "head -n 1 $f; stat -c %s $f");
+	EXPECT_EQ(128 + 9, RUN("blkfd exec --size 2M $f -- sh -c 'kill -9 $$'"));
+	EXPECT_OUTPUT("2097152\n", "stat -c %s $f");
+}
+
+TEST_F(command, size_is_undone_if_nothing_is_mounted)
+{
+	EXPECT_RUN(1, "no known file system", "blkfd mount --size 1M $f $d");
+	EXPECT_EQ(32, RUN("mount.blkfd $f $d -o size=1M"));
+	EXPECT_EQ(0, RUN("[ ! -e $f ]"));
+	EXPECT_EQ(1, RUN(MAKE_FILE "blkfd mount --size 32M $f $d"));
+	EXPECT_OUTPUT("16777216\n", "stat -c %s $f");
+	EXPECT_EQ(1, RUN("mkfs.ext4 -q $f; blkfd mount --json --size 32M $f nowhere"));
+	EXPECT_EQ(32, RUN("mount.blkfd -N $$ $f nowhere -o size=32M"));
+	EXPECT_OUTPUT("16777216\n", "stat -c %s $f");
+	EXPECT_OUTPUT("33554432\n", "blkfd mount --size 32M $f $d; umount $d; stat -c %s $f");
+}
+
 TEST_F(command, size_of_a_read_only_file_is_refused)
 {
 	EXPECT_RUN(1, "read-only",

@@ -132,8 +132,9 @@ static int attach_as(int fd, const char *path, const char *type,
 	return ret;
 }
 
-int attach(int dev_fd, const char *path, const struct mount_options *options,
-	   const char *dir, int namespace)
+static int attach_device(int dev_fd, const char *path,
+			 const struct mount_options *options, const char *dir,
+			 int namespace)
 {
 	char *type = NULL;
 	int fd, ret = 0;
@@ -151,5 +152,17 @@ int attach(int dev_fd, const char *path, const struct mount_options *options,
 				dir, namespace);
 	free(type);
 	close(fd);
+	return ret;
+}
+
+int attach(int dev_fd, const struct backing *file,
+	   const struct mount_options *options, const char *dir, int namespace)
+{
+	int ret = attach_device(dev_fd, file->path, options, dir, namespace);
+
+	if (ret < 0)
+		backing_restore(file);
+	else
+		close(file->fd);
 	return ret;
 }

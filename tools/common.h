@@ -9,6 +9,7 @@
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <libblkfd.h>
 
 #define CONTROL_PATH "/dev/blkfd"
@@ -95,12 +96,32 @@ int device_options_check(const struct device_options *options);
 
 /* device.c */
 
+/**
+ * struct backing - the file below a device
+ * @path: Its path, for messages and for removal.
+ * @fd: Open as the device needs it.
+ * @created: It did not exist.
+ * @old_size: Its size before it was extended.
+ * @new_size: Its size after that; 0: it was not.
+ */
+struct backing {
+	const char *path;
+	int fd;
+	bool created;
+	off_t old_size;
+	off_t new_size;
+};
+
 /*
  * The device over the file at path, which is created or extended if that is
  * asked for, and put back as it was if the device cannot be made. -ENOPKG: the
- * module is not loaded. file, unless it is NULL, gets a descriptor of the file.
+ * module is not loaded. Else the file is the caller's to restore, or to close.
  */
-int device_open(const char *path, const struct device_options *options, int *file);
+int device_open(struct backing *file, const char *path,
+		const struct device_options *options);
+
+/* Puts the file back as it was before device_open(), and closes it. */
+void backing_restore(const struct backing *file);
 
 /* output.c */
 
@@ -113,10 +134,11 @@ int output_publish(int fd, const char *path);
 /* attach.c */
 
 /*
- * Mounts the file system on the device dev_fd, made from path, at dir. namespace,
- * unless it is -1, is a mount namespace in which dir is and we are afterwards.
+ * Mounts the file system on the device dev_fd over file at dir. namespace, unless
+ * it is -1, is a mount namespace in which dir is and we are afterwards. Closes
+ * both, and restores the file on failure.
  */
-int attach(int dev_fd, const char *path, const struct mount_options *options,
-	   const char *dir, int namespace);
+int attach(int dev_fd, const struct backing *file,
+	   const struct mount_options *options, const char *dir, int namespace);
 
 #endif /* BLKFD_COMMON_H */

@@ -9,20 +9,6 @@
 
 #include "common.h"
 
-/**
- * struct backing - a file that is being made ready
- * @path: Its path, for messages and for removal.
- * @fd: Open as the device needs it.
- * @created: It did not exist.
- * @old_size: Its size before anything was done.
- */
-struct backing {
-	const char *path;
-	int fd;
-	bool created;
-	off_t old_size;
-};
-
 static int fail_file(const char *path, int error)
 {
 	complain("%s: %s", path, strerror(error));
@@ -66,32 +52,45 @@ static int backing_extend(struct backing *file, uint64_t size)
 			 file->path);
 		return -EINVAL;
 	}
-	file->old_size = st.st_size;
 	if (size < (uint64_t)st.st_size) {
 		complain("%s: has %jd bytes already, and is never made smaller",
 			 file->path, (intmax_t)st.st_size);
 		return -EEXIST;
 	}
-	if (size > (uint64_t)st.st_size && ftruncate(file->fd, size) < 0)
+	if (size == (uint64_t)st.st_size)
+		return 0;
+	if (ftruncate(file->fd, size) < 0)
 		return fail_file(file->path, errno);
+	file->old_size = st.st_size;
+	file->new_size = size;
 	return 0;
 }
 
+/* Unless the name is another file's by now, as in another namespace. */
+static void backing_remove(const struct backing *file, const struct stat *st)
+{
+	struct stat named;
+
+	if (lstat(file->path, &named) < 0 || named.st_dev != st->st_dev ||
+	    named.st_ino != st->st_ino)
+		return;
+	if (unlink(file->path) < 0)
+		fail_file(file->path, errno);
+}
+
 /* Unless somebody else has made it longer in the meantime. */
-static void backing_restore(const struct backing *file, uint64_t size)
+void backing_restore(const struct backing *file)
 {
 	struct stat st;
 
-	if (file->created) {
-		if (unlink(file->path) < 0)
+	if (!fstat(file->fd, &st)) {
+		if (file->created)
+			backing_remove(file, &st);
+		else if (file->new_size && st.st_size == file->new_size &&
+			 ftruncate(file->fd, file->old_size) < 0)
 			fail_file(file->path, errno);
-		return;
 	}
-	if (!size || fstat(file->fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-	    st.st_size <= file->old_size || (uint64_t)st.st_size != size)
-		return;
-	if (ftruncate(file->fd, file->old_size) < 0)
-		fail_file(file->path, errno);
+	close(file->fd);
 }
 
 static uint64_t backing_size(int fd)
@@ -208,42 +207,40 @@ static void explain_refusal(const char *path, int fd, int error,
 	}
 }
 
-static int create_by(int control, const char *path,
-		     const struct device_options *options, int *file_fd)
+static int create_by(int control, struct backing *file,
+		     const struct device_options *options)
 {
-	struct backing file = { .path = path, .fd = -1 };
 	int ret;
 
-	ret = backing_open(&file, options);
+	ret = backing_open(file, options);
 	if (ret < 0)
 		return ret;
 	if (options->size)
-		ret = backing_extend(&file, options->size);
+		ret = backing_extend(file, options->size);
 	if (!ret) {
-		ret = blkfd_create_by(control, file.fd, &options->create);
+		ret = blkfd_create_by(control, file->fd, &options->create);
 		if (ret < 0)
-			explain_refusal(path, file.fd, -ret, &options->create);
+			explain_refusal(file->path, file->fd, -ret,
+					&options->create);
 	}
 	if (ret < 0)
-		backing_restore(&file, options->size);
-	if (ret < 0 || !file_fd)
-		close(file.fd);
-	else
-		*file_fd = file.fd;
+		backing_restore(file);
 	return ret;
 }
 
-int device_open(const char *path, const struct device_options *options, int *file_fd)
+int device_open(struct backing *file, const char *path,
+		const struct device_options *options)
 {
 	int control, ret;
 
+	*file = (struct backing){ .path = path };
 	ret = device_options_check(options);
 	if (ret < 0)
 		return ret;
 	control = open_control(CONTROL_PATH);
 	if (control < 0)
 		return control;
-	ret = create_by(control, path, options, file_fd);
+	ret = create_by(control, file, options);
 	close(control);
 	return ret;
 }

@@ -139,7 +139,7 @@ static int wait_for(pid_t pid, const sigset_t *signals)
 	}
 }
 
-static int run(int fd, char **argv)
+static int run(int fd, char **argv, bool *started)
 {
 	static const int passed_on[] = {
 		SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT
@@ -155,7 +155,8 @@ static int run(int fd, char **argv)
 	sigprocmask(SIG_BLOCK, &signals, &mask);
 	ignored = signal(SIGCHLD, SIG_DFL) == SIG_IGN;
 	pid = spawn(fd, argv, &mask, ignored);
-	if (pid > 0)
+	*started = pid > 0;
+	if (*started)
 		return wait_for(pid, &signals);
 	complain("%s: %s", argv[0], strerror(-pid));
 	return pid == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
@@ -178,29 +179,42 @@ static int finish_device(const char *file, int fd, const char *path)
 	return ret;
 }
 
-static int exec_file(const char *file, const struct device_options *options,
-		     char **argv)
+static int exec_device(int fd, const char *path, char **argv, bool *started)
 {
-	int fd, file_fd, ret;
-	char *path;
+	int ret;
 
-	fd = device_open(file, options, options->new ? &file_fd : NULL);
-	if (fd < 0)
-		return EXIT_FAILED;
-	path = holder_path(fd);
 	if (!path) {
 		complain("/proc/self: %s", strerror(errno));
 		return EXIT_FAILED;
 	}
 	ret = name_device(argv, path);
-	if (ret < 0) {
-		complain("%s: %s", argv[0], strerror(-ret));
+	if (!ret)
+		return run(fd, argv, started);
+	complain("%s: %s", argv[0], strerror(-ret));
+	return EXIT_FAILED;
+}
+
+static int exec_file(const char *file, const struct device_options *options,
+		     char **argv)
+{
+	struct backing backing;
+	bool started = false;
+	int fd, ret;
+	char *path;
+
+	fd = device_open(&backing, file, options);
+	if (fd < 0)
 		return EXIT_FAILED;
+	path = holder_path(fd);
+	ret = exec_device(fd, path, argv, &started);
+	/* What has been started may have written. */
+	if (!started) {
+		close(fd);
+		backing_restore(&backing);
 	}
-	ret = run(fd, argv);
 	if (ret || !options->new)
 		return ret;
-	return finish_device(file, fd, path) || output_publish(file_fd, file) ?
+	return finish_device(file, fd, path) || output_publish(backing.fd, file) ?
 	       EXIT_FAILED : 0;
 }
 

@@ -98,16 +98,17 @@ static int mount_file(const struct request *request, const char *file,
 		      const char *dir)
 {
 	int namespace = -1, fd;
+	struct backing backing;
 
 	if (request->namespace) {
 		namespace = open_namespace(request->namespace);
 		if (namespace < 0)
 			return EXIT_SYSTEM;
 	}
-	fd = device_open(file, &request->options.device, NULL);
+	fd = device_open(&backing, file, &request->options.device);
 	if (fd < 0)
 		return is_system_error(-fd) ? EXIT_SYSTEM : EXIT_MOUNT;
-	if (attach(fd, file, &request->options, dir, namespace) < 0)
+	if (attach(fd, &backing, &request->options, dir, namespace) < 0)
 		return EXIT_MOUNT;
 	if (request->verbose)
 		printf("mount.blkfd: %s mounted on %s.\n", file, dir);

@@ -84,16 +84,19 @@ static int mount_file(const struct request *request, const char *file,
 		      const char *dir)
 {
 	struct blkfd_info info = { };
-	int fd = device_open(file, &request->options.device, NULL);
+	struct backing backing;
+	int fd = device_open(&backing, file, &request->options.device), ret;
 
 	if (fd < 0)
 		return EXIT_FAILED;
-	if (request->json && blkfd_get_info(fd, &info) < 0) {
-		complain("%s: device: %s", file, strerror(errno));
+	ret = request->json ? blkfd_get_info(fd, &info) : 0;
+	if (ret < 0) {
+		complain("%s: device: %s", file, strerror(-ret));
 		close(fd);
+		backing_restore(&backing);
 		return EXIT_FAILED;
 	}
-	if (attach(fd, file, &request->options, dir, -1) < 0)
+	if (attach(fd, &backing, &request->options, dir, -1) < 0)
 		return EXIT_FAILED;
 	return request->json ? report(info.id, dir) : 0;
 }
