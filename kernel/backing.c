@@ -25,6 +25,19 @@ static struct block_device *blkfd_backing_bdev(struct file *file)
 	return S_ISBLK(inode->i_mode) ? I_BDEV(inode) : NULL;
 }
 
+/*
+ * Whose pages the file's data is in, and whose blocks: an overlay's inode has neither.
+ * The real file's inode with its data, not one with metadata alone: what a file that is
+ * open for writing is written to. One that is open for reading alone may be copied to
+ * another file system later, with larger blocks: its reads are right or fail there.
+ */
+static struct inode *blkfd_backing_inode(struct file *file)
+{
+	struct inode *inode = d_real_inode(file->f_path.dentry);
+
+	return inode == file_inode(file) ? file->f_mapping->host : inode;
+}
+
 static int blkfd_backing_check_file(struct file *file)
 {
 	umode_t mode = file_inode(file)->i_mode;
@@ -58,7 +71,7 @@ static int blkfd_backing_direct(struct blkfd_window *window,
 
 	if (!(window->file->f_mode & FMODE_CAN_ODIRECT))
 		return -EOPNOTSUPP;
-	block = i_blocksize(window->file->f_mapping->host);
+	block = i_blocksize(blkfd_backing_inode(window->file));
 	if (stat->result_mask & STATX_DIOALIGN) {
 		if (!stat->dio_offset_align)
 			return -EOPNOTSUPP;
@@ -258,8 +271,8 @@ int blkfd_backing_open(struct blkfd_window *window)
 static void blkfd_backing_discard_limits(const struct blkfd_window *window,
 					 struct queue_limits *lim)
 {
-	u32 granularity = max_t(u32, i_blocksize(window->file->f_mapping->host),
-				window->block_size);
+	u32 granularity = max_t(u32, window->block_size,
+				i_blocksize(blkfd_backing_inode(window->file)));
 
 	lim->max_hw_discard_sectors = UINT_MAX >> SECTOR_SHIFT;
 	lim->discard_granularity = granularity;

@@ -523,6 +523,69 @@ TEST_F(four_k_disk, buffered_has_512_byte_blocks)
 	EXPECT_EQ(0, test_check_pattern(self->backing, 512, 512, 1));
 }
 
+/* Of an overlay, what counts is the file below. */
+
+FIXTURE(overlay) {
+	int real;
+	int backing;
+};
+
+static int mount_writable_overlay(void)
+{
+	static const char * const dirs[] = { "lower", "upper", "work", "overlay" };
+	char path[64];
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(dirs); i++) {
+		snprintf(path, sizeof(path), TEST_DIR "/btrfs/%s", dirs[i]);
+		if (mkdir(path, 0755))
+			return -errno;
+	}
+	if (mount("overlay", TEST_DIR "/btrfs/overlay", "overlay", 0,
+		  "lowerdir=" TEST_DIR "/btrfs/lower,upperdir=" TEST_DIR "/btrfs/upper,"
+		  "workdir=" TEST_DIR "/btrfs/work"))
+		return -errno;
+	return 0;
+}
+
+FIXTURE_SETUP(overlay)
+{
+	ASSERT_TRUE(test_wait_none());
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, test_scratch_mount("btrfs", NULL));
+	ASSERT_EQ(0, mount_writable_overlay());
+	self->real = test_file(TEST_DIR "/btrfs/file", SIZE, 0);
+	ASSERT_LE(0, self->real);
+	self->backing = test_file(TEST_DIR "/btrfs/overlay/file", SIZE, 0);
+	ASSERT_LE(0, self->backing);
+}
+
+FIXTURE_TEARDOWN(overlay)
+{
+}
+
+/* btrfs does not say at which size it takes direct I/O. */
+TEST_F(overlay, direct_by_default_has_blocks_of_the_file_below)
+{
+	int fd = test_create(self->backing, BLKFD_F_DIRECT, 0, 0, 0);
+	struct blkfd_info info;
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, test_info(fd, &info));
+	EXPECT_EQ(4096, info.block_size);
+	EXPECT_EQ(-EOPNOTSUPP, test_create(self->backing, BLKFD_F_DIRECT, 0, 0, 512));
+}
+
+TEST_F(overlay, discards_are_as_coarse_as_on_the_file_below)
+{
+	int real = test_create(self->real, 0, 0, 0, 0);
+	int fd = test_create(self->backing, 0, 0, 0, 0);
+
+	ASSERT_LE(0, real);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(4096, test_attr_number(test_id(real), "queue/discard_granularity"));
+	EXPECT_EQ(4096, test_attr_number(test_id(fd), "queue/discard_granularity"));
+}
+
 /* What the new descriptor and its device are like. */
 
 FIXTURE(device) {
