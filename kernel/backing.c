@@ -300,7 +300,7 @@ void blkfd_backing_limits(const struct blkfd_window *window,
 	lim->max_segment_size = UINT_MAX;
 	lim->features = BLK_FEAT_IO_STAT | BLK_FEAT_NOWAIT;
 	if (window->flags & BLKFD_F_DIRECT &&
-	    mapping_stable_writes(file->f_mapping))
+	    mapping_stable_writes(blkfd_backing_inode(file)->i_mapping))
 		lim->features |= BLK_FEAT_STABLE_WRITES;
 	if (window->flags & BLKFD_F_RDONLY)
 		return;

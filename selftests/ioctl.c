@@ -586,6 +586,18 @@ TEST_F(overlay, discards_are_as_coarse_as_on_the_file_below)
 	EXPECT_EQ(4096, test_attr_number(test_id(fd), "queue/discard_granularity"));
 }
 
+/* Whose checksums are of what must not change while it is written. */
+TEST_F(overlay, direct_has_stable_writes_as_on_the_file_below)
+{
+	int real = test_create(self->real, BLKFD_F_DIRECT, 0, 0, 0);
+	int fd = test_create(self->backing, BLKFD_F_DIRECT, 0, 0, 0);
+
+	ASSERT_LE(0, real);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(1, test_attr_number(test_id(real), "queue/stable_writes"));
+	EXPECT_EQ(1, test_attr_number(test_id(fd), "queue/stable_writes"));
+}
+
 /* What the new descriptor and its device are like. */
 
 FIXTURE(device) {
