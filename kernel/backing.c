@@ -50,7 +50,7 @@ static int blkfd_backing_check_file(struct file *file)
 		return -ENOTBLK;
 	if (file->f_flags & O_APPEND)
 		return -EPERM;
-	if (IS_SWAPFILE(file->f_mapping->host))
+	if (IS_SWAPFILE(blkfd_backing_inode(file)))
 		return -ETXTBSY;
 	if (!file->f_op->read_iter)
 		return -EOPNOTSUPP;

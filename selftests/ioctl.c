@@ -448,6 +448,18 @@ TEST_F(window, is_refused)
 				   variant->length, variant->block_size));
 }
 
+/* Of TEST_DIR "/<dir>", to be read at TEST_DIR "/overlay". */
+static int mount_overlay_of(const char *dir)
+{
+	char options[128];
+
+	snprintf(options, sizeof(options), "lowerdir=" TEST_DIR "/%s:" TEST_DIR "/lowest", dir);
+	if (mkdir(TEST_DIR "/lowest", 0755) || mkdir(TEST_DIR "/overlay", 0755) ||
+	    mount("overlay", TEST_DIR "/overlay", "overlay", 0, options))
+		return -errno;
+	return 0;
+}
+
 /* Refusals that take a file system of its own. */
 
 TEST(swap_file_is_etxtbsy)
@@ -466,6 +478,27 @@ TEST(swap_file_is_etxtbsy)
 	ro = open(path, O_RDONLY | O_CLOEXEC);
 	EXPECT_REFUSED(ETXTBSY, test_create(fd, 0, 0, 0, 0));
 	EXPECT_REFUSED(ETXTBSY, test_create(ro, 0, 0, 0, 0));
+	ASSERT_EQ(0, swapoff(path));
+	EXPECT_LE(0, test_create(fd, 0, 0, 0, 0));
+}
+
+TEST(swap_file_below_an_overlay_is_etxtbsy)
+{
+	const char *path = TEST_DIR "/ext4/swap";
+	int fd;
+
+	ASSERT_TRUE(test_wait_none());
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, test_scratch_mount("ext4", NULL));
+	fd = test_file(path, 4 * TEST_MIB, 0);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, posix_fallocate(fd, 0, 4 * TEST_MIB));
+	ASSERT_EQ(0, test_command("mkswap", "-q", path));
+	ASSERT_EQ(0, swapon(path, 0));
+	ASSERT_EQ(0, mount_overlay_of("ext4"));
+	fd = open(TEST_DIR "/overlay/swap", O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	EXPECT_REFUSED(ETXTBSY, test_create(fd, 0, 0, 0, 0));
 	ASSERT_EQ(0, swapoff(path));
 	EXPECT_LE(0, test_create(fd, 0, 0, 0, 0));
 }
