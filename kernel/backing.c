@@ -241,6 +241,16 @@ int blkfd_backing_check(struct file *file, const struct blkfd_create *arg,
 					&window->length);
 }
 
+/* A file system on others has O_DIRECT from us to ask those whether they can. */
+static int blkfd_backing_open_flags(const struct blkfd_window *window)
+{
+	int flags = O_LARGEFILE | (window->file->f_flags & O_SYNC);
+
+	if (window->flags & BLKFD_F_DIRECT)
+		flags |= O_DIRECT;
+	return flags | (window->flags & BLKFD_F_RDONLY ? O_RDONLY : O_RDWR);
+}
+
 /**
  * blkfd_backing_open - open the backing file for the device alone
  * @window: As blkfd_backing_check() filled it in, its file the caller's. On
@@ -250,15 +260,16 @@ int blkfd_backing_check(struct file *file, const struct blkfd_create *arg,
  * made the device, an fsync() of theirs would take what the device's own is to
  * report.
  *
- * Returns: 0, or an errno as for open(2).
+ * Returns: 0, -EOPNOTSUPP as struct blkfd_create says, or an errno as for open(2).
  */
 int blkfd_backing_open(struct blkfd_window *window)
 {
-	struct file *file = window->file;
-	int flags = file->f_flags & O_SYNC;
+	struct file *file;
 
-	flags |= window->flags & BLKFD_F_RDONLY ? O_RDONLY : O_RDWR;
-	file = dentry_open(&file->f_path, flags | O_LARGEFILE, current_cred());
+	file = dentry_open(&window->file->f_path, blkfd_backing_open_flags(window),
+			   current_cred());
+	if (window->flags & BLKFD_F_DIRECT && file == ERR_PTR(-EINVAL))
+		return -EOPNOTSUPP;
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	/* Nobody has it yet. Reads by the task that sends them: see inline.c. */

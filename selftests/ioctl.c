@@ -631,6 +631,25 @@ TEST_F(overlay, direct_has_stable_writes_as_on_the_file_below)
 	EXPECT_EQ(1, test_attr_number(test_id(fd), "queue/stable_writes"));
 }
 
+/* An overlay lets each of its files be opened for direct I/O. */
+TEST(direct_over_an_overlay_of_a_file_that_cannot_is_eopnotsupp)
+{
+	int fd;
+
+	ASSERT_TRUE(test_wait_none());
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, mkdir(TEST_DIR "/ramfs", 0755));
+	ASSERT_EQ(0, mount("ramfs", TEST_DIR "/ramfs", "ramfs", 0, NULL));
+	close(test_file(TEST_DIR "/ramfs/file", SIZE, 0));
+	ASSERT_EQ(0, mount_overlay_of("ramfs"));
+	fd = open(TEST_DIR "/overlay/file", O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	EXPECT_REFUSED(EOPNOTSUPP, test_create(fd, BLKFD_F_DIRECT, 0, 0, 0));
+	fd = test_create(fd, 0, 0, 0, 0);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(0, test_check_zero(fd, 0, SIZE));
+}
+
 /* What the new descriptor and its device are like. */
 
 FIXTURE(device) {
