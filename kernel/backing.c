@@ -272,6 +272,10 @@ int blkfd_backing_open(struct blkfd_window *window)
 		return -EOPNOTSUPP;
 	if (IS_ERR(file))
 		return PTR_ERR(file);
+	if (FMODE_FSNOTIFY_HSM(file->f_mode)) {
+		fput(file);
+		return -EOPNOTSUPP;
+	}
 	/* Nobody has it yet. Reads by the task that sends them: see inline.c. */
 	file->f_flags |= O_NOATIME;
 	window->file = file;

@@ -47,4 +47,9 @@ static inline int copy_struct_to_user(void __user *dst, size_t usize,
 #define BLKFD_NO_LEASES NULL
 #endif
 
+/* Whether somebody is to be asked before the file is read, which files did not say. */
+#ifndef FMODE_FSNOTIFY_HSM
+#define FMODE_FSNOTIFY_HSM(mode) 0
+#endif
+
 #endif /* BLKFD_COMPAT_H */

@@ -5,9 +5,13 @@
  */
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <poll.h>
 #include <sched.h>
+#include <signal.h>
+#include <stdalign.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/fanotify.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -648,6 +652,122 @@ TEST(direct_over_an_overlay_of_a_file_that_cannot_is_eopnotsupp)
 	fd = test_create(fd, 0, 0, 0, 0);
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(0, test_check_zero(fd, 0, SIZE));
+}
+
+/* Files that somebody watches, to fill them before they are read */
+
+/* FAN_PRE_ACCESS, which is newer than headers are. */
+#define PRE_ACCESS	0x00100000
+
+#define WATCHED		TEST_DIR "/ext4/file"
+
+FIXTURE(watched) {
+	int backing;
+	int group;
+};
+
+FIXTURE_VARIANT(watched) {
+	uint64_t mask;
+};
+
+FIXTURE_VARIANT_ADD(watched, before_contents) { .mask = PRE_ACCESS };
+
+FIXTURE_VARIANT_ADD(watched, for_permission) { .mask = FAN_ACCESS_PERM };
+
+static int watch(int group, unsigned int how, uint64_t mask)
+{
+	return fanotify_mark(group, how, mask, AT_FDCWD, WATCHED) ? -errno : 0;
+}
+
+FIXTURE_SETUP(watched)
+{
+	ASSERT_TRUE(test_wait_none());
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, test_scratch_mount("ext4", NULL));
+	self->backing = test_file(WATCHED, SIZE, 0);
+	ASSERT_LE(0, self->backing);
+	self->group = fanotify_init(FAN_CLASS_PRE_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK, O_RDONLY);
+	if (self->group < 0)
+		SKIP(return, "no fanotify: %s", strerror(errno));
+	/* Kernels without it do not tell who opens a file of either. */
+	if (watch(self->group, FAN_MARK_ADD, PRE_ACCESS) == -EINVAL)
+		SKIP(return, "no FAN_PRE_ACCESS");
+	ASSERT_EQ(0, watch(self->group, FAN_MARK_REMOVE, PRE_ACCESS));
+}
+
+FIXTURE_TEARDOWN(watched)
+{
+}
+
+/* Nobody is there to answer: what asks would wait. */
+TEST_F(watched, file_is_eopnotsupp)
+{
+	ASSERT_EQ(0, watch(self->group, FAN_MARK_ADD, variant->mask));
+	EXPECT_REFUSED(EOPNOTSUPP, test_create(self->backing, 0, 0, 0, 0));
+	ASSERT_EQ(0, watch(self->group, FAN_MARK_REMOVE, variant->mask));
+	EXPECT_LE(0, test_create(self->backing, 0, 0, 0, 0));
+}
+
+TEST_F(watched, file_that_a_device_has_is_read_as_by_others_that_have_it)
+{
+	struct fanotify_event_metadata event;
+	int fd = test_create(self->backing, 0, 0, 0, 0);
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, watch(self->group, FAN_MARK_ADD, variant->mask));
+	EXPECT_EQ(0, test_check_zero(self->backing, 0, SIZE));
+	EXPECT_EQ(0, test_check_zero(fd, 0, SIZE));
+	EXPECT_EQ(-1, read(self->group, &event, sizeof(event)));
+	EXPECT_EQ(EAGAIN, errno);
+}
+
+/*
+ * Fills the file when it is first asked, and lets everybody read it. The event's
+ * descriptor is of the overlay's own mount of the file system, which is read-only.
+ */
+static void serve(int group, int file)
+{
+	struct fanotify_response answer = { .response = FAN_ALLOW };
+	struct pollfd ready = { .fd = group, .events = POLLIN };
+	static alignas(8) char buf[4096];
+	struct fanotify_event_metadata *event;
+	bool filled = false;
+	ssize_t size;
+
+	while (poll(&ready, 1, -1) == 1) {
+		size = read(group, buf, sizeof(buf));
+		event = (struct fanotify_event_metadata *)buf;
+		for (; FAN_EVENT_OK(event, size); event = FAN_EVENT_NEXT(event, size)) {
+			if (!filled && test_write_pattern(file, 0, SIZE, 1))
+				exit(1);
+			filled = true;
+			answer.fd = event->fd;
+			if (write(group, &answer, sizeof(answer)) < 0)
+				exit(1);
+			close(event->fd);
+		}
+	}
+	exit(1);
+}
+
+/* Who reads the file below is the overlay, in the ordinary way. */
+TEST_F(watched, file_below_an_overlay_is_filled_before_it_is_read)
+{
+	pid_t server;
+	int fd;
+
+	ASSERT_EQ(0, mount_overlay_of("ext4"));
+	ASSERT_EQ(0, watch(self->group, FAN_MARK_ADD, variant->mask));
+	server = fork();
+	if (!server)
+		serve(self->group, self->backing);
+	fd = open(TEST_DIR "/overlay/file", O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	fd = test_create(fd, 0, 0, 0, 0);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(0, test_check_pattern(fd, 0, SIZE, 1));
+	ASSERT_EQ(0, kill(server, SIGKILL));
+	EXPECT_EQ(128 + SIGKILL, test_reap(server));
 }
 
 /* What the new descriptor and its device are like. */

@@ -140,17 +140,19 @@ static void explain_alignment(const char *path, unsigned long long size,
 			 path);
 }
 
-static void explain_direct(const char *path,
-			   const struct blkfd_create_opts *opts)
+static void explain_unsupported(const char *path,
+				const struct blkfd_create_opts *opts)
 {
+	static const char asked[] = "somebody is to be asked before it is read (fanotify)";
+
 	if (!(opts->flags & BLKFD_F_DIRECT))
-		complain("%s: its file system cannot read or write for a device",
-			 path);
+		complain("%s: its file system cannot read or write for a device, or %s",
+			 path, asked);
 	else if (opts->block_size)
-		complain("%s: cannot do direct I/O in blocks of %u bytes",
-			 path, opts->block_size);
+		complain("%s: cannot do direct I/O in blocks of %u bytes, or %s",
+			 path, opts->block_size, asked);
 	else
-		complain("%s: cannot do direct I/O", path);
+		complain("%s: cannot do direct I/O, or %s", path, asked);
 }
 
 static void explain_window(const char *path, unsigned long long size,
@@ -179,7 +181,7 @@ static void explain_refusal(const char *path, int fd, int error,
 			 path, (unsigned long long)opts->offset);
 		break;
 	case EOPNOTSUPP:
-		explain_direct(path, opts);
+		explain_unsupported(path, opts);
 		break;
 	case ETXTBSY:
 		complain("%s: in use as swap space", path);

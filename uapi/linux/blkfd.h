@@ -76,7 +76,11 @@
  * - ETXTBSY: it is in use as swap.
  * - EOPNOTSUPP: its file system offers no read_iter or write_iter; or
  *   BLKFD_F_DIRECT, and it cannot do direct I/O at this block size, or only
- *   with memory that is aligned to more than a page.
+ *   with memory that is aligned to more than a page; or
+ *   fanotify(7) is to ask somebody before the file is read (FAN_PRE_ACCESS, who
+ *   may fill it then, or FAN_ACCESS_PERM), which it does not do for a device.
+ *   Kernels before 6.14 do not tell. A mark that is made when the device has
+ *   the file holds for those who open it later.
  * - EINVAL: the block size is not possible, or @offset, @length or the end
  *   of the file (with @length 0) is not a multiple of it.
  * - ERANGE: the window does not lie inside the file.
