@@ -8,6 +8,7 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/log2.h>
+#include <linux/magic.h>
 #include <linux/pagemap.h>
 #include <linux/sizes.h>
 #include <linux/stat.h>
@@ -204,6 +205,28 @@ static unsigned int blkfd_backing_depth(struct file *file)
 	return below->window.depth + 1;
 }
 
+/*
+ * Those that are known to keep to IOCB_DSYNC, in calls that do not wait for their
+ * I/O, too. FUSE does not in these, and 9p and SMB (netfs) in none that are direct.
+ * An overlay leaves it to the file system of the file that is written to.
+ */
+static bool blkfd_backing_keeps_dsync(struct file *file)
+{
+	if (blkfd_backing_bdev(file))
+		return true;
+	switch (d_real_inode(file->f_path.dentry)->i_sb->s_magic) {
+	case BTRFS_SUPER_MAGIC:
+	case EXT4_SUPER_MAGIC:
+	case F2FS_SUPER_MAGIC:
+	case NFS_SUPER_MAGIC:
+	case TMPFS_MAGIC:
+	case XFS_SUPER_MAGIC:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /**
  * blkfd_backing_check - whether a device can be made as asked
  * @file: The backing file; no reference is taken.
@@ -231,6 +254,7 @@ int blkfd_backing_check(struct file *file, const struct blkfd_create *arg,
 		.offset	= arg->offset,
 		.flags	= blkfd_backing_flags(file, arg->flags),
 		.depth	= blkfd_backing_depth(file),
+		.dsync	= blkfd_backing_keeps_dsync(file),
 	};
 	if (window->depth >= BLKFD_MAX_DEPTH)
 		return -ELOOP;
@@ -299,7 +323,8 @@ static void blkfd_backing_discard_limits(const struct blkfd_window *window,
  * @window: The window.
  * @lim: The block layer's defaults.
  *
- * That a file system has fallocate does not say that it can punch holes; the
+ * Without the feature FUA writes still come: it says that they cost less than a
+ * flush. That a file system has fallocate does not say that it can punch holes; the
  * first attempt shows it and takes the limit away, see io.c.
  */
 void blkfd_backing_limits(const struct blkfd_window *window,
@@ -320,7 +345,9 @@ void blkfd_backing_limits(const struct blkfd_window *window,
 	if (window->flags & BLKFD_F_RDONLY)
 		return;
 	if (file->f_op->fsync)
-		lim->features |= BLK_FEAT_WRITE_CACHE | BLK_FEAT_FUA;
+		lim->features |= BLK_FEAT_WRITE_CACHE;
+	if (file->f_op->fsync && window->dsync)
+		lim->features |= BLK_FEAT_FUA;
 	if (file->f_op->fallocate)
 		lim->max_write_zeroes_sectors = UINT_MAX >> SECTOR_SHIFT;
 	if (!(window->flags & BLKFD_F_NODISCARD))

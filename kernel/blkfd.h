@@ -40,6 +40,7 @@
  * @block_size: Logical block size in bytes.
  * @dma_alignment: What memory of an I/O must be aligned to, minus 1.
  * @depth: Devices below this one, as far as the file system tells.
+ * @dsync: A write with IOCB_DSYNC is durable when it is over, however it is made.
  */
 struct blkfd_window {
 	struct file *file;
@@ -51,6 +52,7 @@ struct blkfd_window {
 	u32 block_size;
 	u32 dma_alignment;
 	unsigned int depth;
+	bool dsync;
 };
 
 /**
@@ -74,6 +76,7 @@ struct blkfd_window {
  * @by_worker: It took a worker.
  * @uncharged: Its cgroup had no memory for it: it is to be charged to none.
  * @flushed: The flush that comes before the data is done.
+ * @fsync: One is to follow the write, as the file does not keep to IOCB_DSYNC.
  * @accounted: The bio is in the disk's statistics since @start.
  * @start: In jiffies.
  */
@@ -95,6 +98,7 @@ struct blkfd_io_cmd {
 	bool by_worker;
 	bool uncharged;
 	bool flushed;
+	bool fsync;
 	bool accounted;
 	unsigned long start;
 };

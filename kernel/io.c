@@ -146,6 +146,7 @@ static struct blkfd_io_cmd *blkfd_io_alloc(struct blkfd_device *dev,
 	cmd->by_worker = false;
 	cmd->uncharged = false;
 	cmd->flushed = false;
+	cmd->fsync = false;
 	return cmd;
 }
 
@@ -338,7 +339,8 @@ bool blkfd_io_is_charged(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 }
 
 /*
- * A call is over. One that moved less than was left goes on in a worker; one
+ * A call is over. One that moved less than was left goes on in a worker, as does
+ * the command if an fsync is to follow, for which this may be no place; one
  * that moved nothing has come to the end of a file that is now too short. Of a
  * call for several commands that does not say whose the error is: each gets a
  * call of its own.
@@ -362,7 +364,7 @@ static bool blkfd_io_is_over(struct blkfd_device *dev,
 		cmd->done += cmd->result;
 	else if (!cmd->nowait && !blkfd_io_try_uncharged(dev, cmd))
 		cmd->error = cmd->result ?: -EIO;
-	if (cmd->error || cmd->done >= cmd->length)
+	if (cmd->error || (cmd->done >= cmd->length && !cmd->fsync))
 		return true;
 	if (!blkfd_io_can_go_on(dev, cmd)) {
 		cmd->error = -EIO;
@@ -455,6 +457,14 @@ static loff_t blkfd_io_pos(struct blkfd_device *dev, struct bio *bio)
 	return dev->window.offset + (bio->bi_iter.bi_sector << SECTOR_SHIFT);
 }
 
+/* How durable a write must be: as the bio has it, or the file for all. */
+static int blkfd_io_sync_flags(struct blkfd_device *dev, struct bio *bio)
+{
+	int flags = dev->window.file->f_iocb_flags & (IOCB_DSYNC | IOCB_SYNC);
+
+	return bio->bi_opf & REQ_FUA ? flags | IOCB_DSYNC : flags;
+}
+
 static int blkfd_io_iocb_flags(struct blkfd_device *dev,
 			       struct blkfd_io_cmd *cmd)
 {
@@ -462,15 +472,13 @@ static int blkfd_io_iocb_flags(struct blkfd_device *dev,
 	struct bio *bio = cmd->bio;
 	int flags;
 
-	flags = dev->window.file->f_iocb_flags & (IOCB_DSYNC | IOCB_SYNC);
+	flags = cmd->fsync ? 0 : blkfd_io_sync_flags(dev, bio);
 	if (direct)
 		flags |= IOCB_DIRECT;
 	if (cmd->nowait)
 		flags |= direct ? IOCB_NOWAIT : IOCB_NOWAIT | IOCB_NOIO;
 	if (op_is_write(bio_op(bio)))
 		flags |= IOCB_WRITE;
-	if (bio->bi_opf & REQ_FUA)
-		flags |= IOCB_DSYNC;
 	return flags;
 }
 
@@ -530,6 +538,22 @@ static int blkfd_io_flush(struct blkfd_device *dev)
 
 	return vfs_fsync_range(dev->window.file, start,
 			       start + bdev_nr_bytes(dev->disk->part0) - 1, 1);
+}
+
+static bool blkfd_io_wants_fsync(struct blkfd_device *dev, struct bio *bio)
+{
+	return !dev->window.dsync && op_is_write(bio_op(bio)) &&
+	       blkfd_io_sync_flags(dev, bio);
+}
+
+/* For all that is merged, too. */
+static int blkfd_io_fsync(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
+{
+	int flags = blkfd_io_sync_flags(dev, cmd->bio);
+	loff_t start = blkfd_io_pos(dev, cmd->bio);
+
+	return vfs_fsync_range(dev->window.file, start, start + cmd->length - 1,
+			       !(flags & IOCB_SYNC));
 }
 
 static int blkfd_io_fallocate(struct blkfd_device *dev, struct bio *bio,
@@ -625,6 +649,11 @@ bool blkfd_io_execute(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 {
 	struct bio *bio = cmd->bio;
 
+	/* It was here before, and is written. */
+	if (cmd->fsync && cmd->done >= cmd->length) {
+		cmd->error = blkfd_io_fsync(dev, cmd);
+		return true;
+	}
 	/* From here on, until it ends, what is merged has its vector. */
 	if (cmd->merged && !blkfd_io_collect_bvecs(cmd))
 		blkfd_io_unmerge(dev, cmd);
@@ -643,6 +672,7 @@ bool blkfd_io_execute(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 		return true;
 	}
 	cmd->nowait = false;
+	cmd->fsync = blkfd_io_wants_fsync(dev, bio);
 	blkfd_io_start_write(dev, cmd);
 	return blkfd_io_transfer(dev, cmd);
 }

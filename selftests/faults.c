@@ -204,7 +204,7 @@ static int die_frozen(struct below *below)
 
 static int open_fuse(struct below *below)
 {
-	struct test_fuse fuse;
+	struct test_fuse fuse = { };
 	int ret = test_fuse_mount(&fuse, BELOW, SIZE, PAGE), fd;
 
 	if (ret)

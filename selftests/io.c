@@ -10,6 +10,8 @@
 #include <linux/falloc.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <linux/fuse.h>
+#include <signal.h>
 #include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +24,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "servers/servers.h"
 #include "testlib.h"
 
 #define SIZE		(4 * TEST_MIB)
@@ -1679,7 +1682,7 @@ TEST(file_of_another_user_can_be_used)
 
 TEST(block_of_a_file_below_a_sector_is_a_sector)
 {
-	struct test_fuse fuse;
+	struct test_fuse fuse = { };
 	int file, dev;
 
 	if (!test_has_module("fuse"))
@@ -1696,6 +1699,180 @@ TEST(block_of_a_file_below_a_sector_is_a_sector)
 	close(file);
 	ASSERT_EQ(0, umount(FUSE_FILE));
 	EXPECT_EQ(0, test_reap(fuse.server));
+}
+
+/* A file whose server loses its power. */
+
+#define POWER_SIZE	(16 * TEST_MIB)
+#define POWER_MOUNT	TEST_DIR "/mount"
+#define POWER_FILE	POWER_MOUNT "/file"
+
+FIXTURE(io_power) {
+	struct test_fuse fuse;
+	int file;
+	int dev;
+	int lost;		/* what is left without power */
+};
+
+FIXTURE_VARIANT(io_power) {
+	uint32_t flags;
+	uint32_t open_flags;
+};
+
+FIXTURE_VARIANT_ADD(io_power, fuse) { .flags = 0 };
+
+FIXTURE_VARIANT_ADD(io_power, fuse_direct) { .flags = BLKFD_F_DIRECT };
+
+FIXTURE_VARIANT_ADD(io_power, fuse_uncached) { .open_flags = FOPEN_DIRECT_IO };
+
+FIXTURE_SETUP(io_power)
+{
+	if (!test_has_module("fuse"))
+		SKIP(return, "no fuse");
+	ASSERT_EQ(0, test_private_mounts());
+	self->fuse.open_flags = variant->open_flags;
+	ASSERT_EQ(0, test_fuse_mount(&self->fuse, FUSE_FILE, POWER_SIZE, PAGE));
+	self->file = open(FUSE_FILE, O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, self->file);
+	self->dev = test_create(self->file, variant->flags, 0, 0, 0);
+	ASSERT_LE(0, self->dev);
+	self->lost = test_memfd(POWER_SIZE);
+	ASSERT_LE(0, self->lost);
+	ASSERT_EQ(0, mkdir(POWER_MOUNT, 0755));
+}
+
+FIXTURE_TEARDOWN(io_power)
+{
+	umount(POWER_MOUNT);
+	close(self->lost);
+	close(self->dev);
+	close(self->file);
+	umount(FUSE_FILE);
+	EXPECT_EQ(0, test_reap(self->fuse.server));
+}
+
+static int mount_ext4_on(int dev)
+{
+	char path[TEST_PATH_MAX];
+
+	test_fd_path(dev, path, sizeof(path));
+	return mount(path, POWER_MOUNT, "ext4", 0, NULL) ? -errno : 0;
+}
+
+static void lose_power(struct __test_metadata *_metadata,
+		       FIXTURE_DATA(io_power) *self)
+{
+	ASSERT_EQ(POWER_SIZE, pwrite(self->lost, self->fuse.stable, POWER_SIZE, 0));
+}
+
+/* ext4 ends a transaction with a FUA write, and nothing else. */
+TEST_F(io_power, leaves_what_a_journal_has)
+{
+	char path[TEST_PATH_MAX];
+	int file, dev;
+
+	test_fd_path(self->dev, path, sizeof(path));
+	ASSERT_EQ(0, test_mkfs("ext4", path));
+	ASSERT_EQ(0, mount_ext4_on(self->dev));
+	file = test_file(POWER_FILE, 0, 0);
+	ASSERT_LE(0, file);
+	ASSERT_EQ(0, fsync(file));
+	lose_power(_metadata, self);
+	close(file);
+	ASSERT_EQ(0, umount(POWER_MOUNT));
+	dev = test_create(self->lost, 0, 0, 0, 0);
+	ASSERT_LE(0, dev);
+	ASSERT_EQ(0, mount_ext4_on(dev));
+	EXPECT_EQ(0, access(POWER_FILE, F_OK));
+	close(dev);
+}
+
+/* With RWF_DSYNC it is FUA, and not followed by a flush, as one that waits is. */
+static int write_async(int dev, const void *buf, size_t size, int flags)
+{
+	int direct = test_reopen(dev, O_RDWR | O_DIRECT), ret;
+	struct io_uring_cqe *cqe;
+	struct io_uring_sqe *sqe;
+	struct io_uring ring;
+
+	if (direct < 0)
+		return direct;
+	ret = io_uring_queue_init(1, &ring, 0);
+	if (ret)
+		return ret;
+	sqe = io_uring_get_sqe(&ring);
+	io_uring_prep_write(sqe, direct, buf, size, 0);
+	sqe->rw_flags = flags;
+	ret = io_uring_submit_and_wait(&ring, 1);
+	if (ret == 1) {
+		ret = io_uring_wait_cqe(&ring, &cqe);
+		ret = ret ? ret : cqe->res;
+	}
+	io_uring_queue_exit(&ring);
+	close(direct);
+	return ret;
+}
+
+TEST_F(io_power, leaves_what_was_written_to_be_durable)
+{
+	static alignas(PAGE) char buf[16 * PAGE];
+
+	test_fill(buf, sizeof(buf), 0, SEED);
+	ASSERT_EQ(sizeof(buf), write_async(self->dev, buf, sizeof(buf),
+					   RWF_DSYNC));
+	lose_power(_metadata, self);
+	EXPECT_EQ(0, test_check_pattern(self->lost, 0, sizeof(buf), SEED));
+}
+
+TEST_F(io_power, of_which_the_server_cannot_be_sure_is_eio)
+{
+	static alignas(PAGE) char buf[PAGE];
+
+	*self->fuse.fsync_error = -EIO;
+	EXPECT_EQ(-EIO, write_async(self->dev, buf, sizeof(buf), RWF_DSYNC));
+	*self->fuse.fsync_error = 0;
+	EXPECT_EQ(sizeof(buf), write_async(self->dev, buf, sizeof(buf),
+					   RWF_DSYNC));
+}
+
+/* A 9p client without a cache writes all to the server's at once. */
+TEST(durable_write_by_9p_reaches_the_file)
+{
+	static alignas(PAGE) char buf[16 * PAGE];
+	int file, served, dev;
+	pid_t server;
+
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, test_scratch_mount("xfs", NULL));
+	file = test_file(TEST_DIR "/xfs/file", SIZE, 0);
+	ASSERT_LE(0, file);
+	if (p9_mount(TEST_DIR "/xfs", TEST_DIR "/9p", &server) == -ENODEV)
+		SKIP(return, "no 9p");
+	served = open(TEST_DIR "/9p/file", O_RDWR | O_CLOEXEC);
+	dev = test_create(served, 0, 0, 0, 0);
+	ASSERT_LE(0, dev);
+	ASSERT_EQ(sizeof(buf), write_async(dev, buf, sizeof(buf), 0));
+	EXPECT_LT(0, count_delayed(file));
+	ASSERT_EQ(sizeof(buf), write_async(dev, buf, sizeof(buf), RWF_DSYNC));
+	EXPECT_EQ(0, count_delayed(file));
+	close(dev);
+	close(served);
+	ASSERT_EQ(0, umount(TEST_DIR "/9p"));
+	kill(server, SIGKILL);
+	test_reap(server);
+	close(file);
+	ASSERT_EQ(0, umount(TEST_DIR "/xfs"));
+}
+
+/* FUA writes are no cheaper there than flushes. */
+TEST_F(io_power, has_a_cache_but_no_fua)
+{
+	uint64_t id = test_id(self->dev);
+	char value[32];
+
+	ASSERT_LT(0, test_attr(id, "queue/write_cache", value, sizeof(value)));
+	EXPECT_STREQ("write back", value);
+	EXPECT_EQ(0, test_attr_number(id, "queue/fua"));
 }
 
 /* Devices whose file keeps them waiting */

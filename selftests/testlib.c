@@ -545,10 +545,13 @@ int test_mount_source(const char *target, char *source, size_t size)
 struct fuse_file {
 	int fd;
 	char *data;
+	char *stable;
+	int *fsync_error;
 	uint64_t size;
 	uint32_t block;
 	int *reopen_error;
 	unsigned int opens;
+	uint32_t open_flags;
 };
 
 struct fuse_request {
@@ -582,6 +585,13 @@ static void fuse_attr(const struct fuse_file *file, struct fuse_attr *attr)
 	};
 }
 
+static int fuse_fsync(const struct fuse_file *file)
+{
+	if (!*file->fsync_error)
+		memcpy(file->stable, file->data, file->size);
+	return *file->fsync_error;
+}
+
 static int fuse_read(const struct fuse_file *file,
 		     const struct fuse_read_in *in, char *data)
 {
@@ -611,7 +621,7 @@ static int fuse_answer(struct fuse_file *file,
 		out->init = (struct fuse_init_out) {
 			.major = 7,
 			.minor = 31,
-			.flags = FUSE_BIG_WRITES,
+			.flags = FUSE_BIG_WRITES | FUSE_ASYNC_DIO,
 			.max_write = FUSE_BUFFER,
 		};
 		return sizeof(out->init);
@@ -621,13 +631,14 @@ static int fuse_answer(struct fuse_file *file,
 	case FUSE_OPEN:
 		if (file->opens++ % 2 && *file->reopen_error)
 			return -*file->reopen_error;
-		out->open.open_flags = FOPEN_NOFLUSH;
+		out->open.open_flags = FOPEN_NOFLUSH | file->open_flags;
 		return sizeof(out->open);
 	case FUSE_READ:
 		return fuse_read(file, &in->read, out->data);
 	case FUSE_WRITE:
 		return fuse_write(file, &in->write, &out->write);
 	case FUSE_FSYNC:
+		return fuse_fsync(file);
 	case FUSE_RELEASE:
 		return 0;
 	default:
@@ -661,12 +672,18 @@ static void fuse_serve(struct fuse_file *file)
 int test_fuse_mount(struct test_fuse *fuse, const char *path, uint64_t size,
 		    uint32_t block)
 {
-	struct fuse_file file = { .size = size, .block = block };
+	struct fuse_file file = {
+		.size = size,
+		.block = block,
+		.open_flags = fuse->open_flags,
+	};
 	char options[96];
 
-	file.data = mmap(NULL, size + sizeof(int), PROT_READ | PROT_WRITE,
+	file.data = mmap(NULL, 2 * size + 2 * sizeof(int), PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	file.reopen_error = (int *)(file.data + size);
+	file.stable = file.data + size;
+	file.fsync_error = (int *)(file.stable + size);
+	file.reopen_error = file.fsync_error + 1;
 	file.fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 	if (file.data == MAP_FAILED || file.fd < 0)
 		return -errno;
@@ -677,6 +694,8 @@ int test_fuse_mount(struct test_fuse *fuse, const char *path, uint64_t size,
 	if (mount("test", path, "fuse", 0, options))
 		return -errno;
 	fuse->data = file.data;
+	fuse->stable = file.stable;
+	fuse->fsync_error = file.fsync_error;
 	fuse->reopen_error = file.reopen_error;
 	fuse->server = fork();
 	if (!fuse->server)

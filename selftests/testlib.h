@@ -165,12 +165,16 @@ int test_tmpfs(const char *dir);
 /*
  * A FUSE file system that is one file, in memory that its server, a child, shares
  * with us. Stopped, the server keeps everybody waiting; killed, it leaves errors.
- * When it is unmounted it exits with 0. Every second open fails with *reopen_error,
- * unless that is 0.
+ * When it is unmounted it exits with 0. If it lost its power, the stable data would
+ * be left: those at the last fsync, which can be told to fail (-errno). Every second
+ * open fails with *reopen_error, unless that is 0.
  */
 struct test_fuse {
+	uint32_t open_flags;	/* FOPEN_*, to be set before */
 	pid_t server;
 	char *data;
+	char *stable;
+	int *fsync_error;
 	int *reopen_error;
 };
 
