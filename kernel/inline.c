@@ -40,12 +40,18 @@ static bool blkfd_inline_is_on(const struct file *file, unsigned long magic)
 }
 
 /*
- * btrfs waits for an inode's i_rwsem in direct reads, asked to or not. With
- * btrfs above, the task may hold that of another inode.
+ * FMODE_NOWAIT is no promise: btrfs waits for an inode's i_rwsem in direct reads,
+ * ntfs in all, asked not to or not. With the same file system above, the task may
+ * hold that of another inode. Those that are known not to:
  */
-static bool blkfd_inline_file_waits(const struct file *file)
+static bool blkfd_inline_keeps_nowait(const struct file *file)
 {
-	return blkfd_inline_is_on(file, BTRFS_SUPER_MAGIC);
+	if (!(file->f_mode & FMODE_NOWAIT))
+		return false;
+	return S_ISBLK(file_inode(file)->i_mode) ||
+	       blkfd_inline_is_on(file, EXT4_SUPER_MAGIC) ||
+	       blkfd_inline_is_on(file, F2FS_SUPER_MAGIC) ||
+	       blkfd_inline_is_on(file, XFS_SUPER_MAGIC);
 }
 
 /* tmpfs knows no IOCB_NOWAIT, but its reads wait for swap at most. */
@@ -55,7 +61,7 @@ static bool blkfd_inline_can_read(const struct blkfd_window *window)
 
 	if (shmem_mapping(file->f_mapping))
 		return true;
-	if (!(file->f_mode & FMODE_NOWAIT) || blkfd_inline_file_waits(file))
+	if (!blkfd_inline_keeps_nowait(file))
 		return false;
 	/* Out of its cache, a block device is read under its i_rwsem. */
 	return window->flags & BLKFD_F_DIRECT ||
@@ -76,7 +82,7 @@ static bool blkfd_inline_can_write(const struct blkfd_window *window)
 		return false;
 	if (shmem_mapping(file->f_mapping))
 		return true;
-	return file->f_mode & FMODE_NOWAIT && !blkfd_inline_file_waits(file) &&
+	return blkfd_inline_keeps_nowait(file) &&
 	       !blkfd_inline_is_on(file, F2FS_SUPER_MAGIC) &&
 	       window->flags & BLKFD_F_DIRECT;
 }

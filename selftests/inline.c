@@ -66,7 +66,12 @@ static int write_pages(int fd)
 static int full_file(const char *dir)
 {
 	int file = test_tmpfile(dir, SIZE);
+	char path[80];
 
+	if (file == -EOPNOTSUPP) {
+		snprintf(path, sizeof(path), "%s/file", dir);
+		file = test_file(path, SIZE, 0);
+	}
 	if (file < 0 || test_write_pattern(file, 0, SIZE, SEED) || fsync(file))
 		return -EIO;
 	return file;
@@ -158,6 +163,11 @@ FIXTURE_VARIANT_ADD(way, btrfs_direct) {
 	.flags = BLKFD_F_DIRECT,
 };
 
+FIXTURE_VARIANT_ADD(way, ntfs_direct) {
+	.fstype = "ntfs",
+	.flags = BLKFD_F_DIRECT,
+};
+
 FIXTURE_VARIANT_ADD(way, disk_direct) {
 	.fstype = "disk",
 	.flags = BLKFD_F_DIRECT,
@@ -184,6 +194,10 @@ FIXTURE_VARIANT_ADD(way, btrfs) {
 	.fstype = "btrfs",
 };
 
+FIXTURE_VARIANT_ADD(way, ntfs) {
+	.fstype = "ntfs",
+};
+
 FIXTURE_VARIANT_ADD(way, tmpfs) {
 	.fstype = "tmpfs",
 	.reads = true,
@@ -196,6 +210,8 @@ FIXTURE_VARIANT_ADD(way, disk) {
 
 FIXTURE_SETUP(way)
 {
+	if (!strcmp(variant->fstype, "ntfs") && !test_has_module("ntfs"))
+		SKIP(return, "this kernel has no ntfs");
 	ASSERT_EQ(0, rig_set_up(&self->rig, variant->fstype, variant->flags));
 	ASSERT_EQ(0, read_pages(self->rig.file));
 	self->before = counts(self->rig.dev, NULL);

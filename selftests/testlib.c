@@ -313,6 +313,8 @@ int test_mkfs(const char *fstype, const char *path)
 	const char *force = strncmp(fstype, "ext", 3) ? "-f" : "-F";
 	char program[32];
 
+	if (!strcmp(fstype, "ntfs"))
+		force = "-QF";
 	snprintf(program, sizeof(program), "mkfs.%s", fstype);
 	return test_command(program, "-q", force, path);
 }
