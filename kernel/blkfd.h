@@ -229,6 +229,8 @@ struct blkfd_device {
 
 	/* REQ_OP_* to try without a worker, as bits. */
 	unsigned int inline_ops;
+	/* The size of the file's blocks, minus 1, if writes may be of less; else 0. */
+	unsigned int inline_mask;
 	/* Attempts in a row that came to nothing; races do no harm. */
 	unsigned int inline_misses;
 	/* When the file's times were last seen to be those of now, in jiffies. */

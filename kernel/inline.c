@@ -87,6 +87,20 @@ static bool blkfd_inline_can_write(const struct blkfd_window *window)
 	       window->flags & BLKFD_F_DIRECT;
 }
 
+/*
+ * Direct writes of parts of blocks wait for others, and xfs has those of blocks
+ * that are shared go to the page cache. None of a device's is, in most cases.
+ */
+static unsigned int blkfd_inline_block_mask(const struct blkfd_window *window)
+{
+	struct inode *inode = file_inode(window->file);
+	unsigned int mask = i_blocksize(inode) - 1;
+
+	if (!S_ISREG(inode->i_mode) || !(window->flags & BLKFD_F_DIRECT))
+		return 0;
+	return (window->offset | window->block_size) & mask ? mask : 0;
+}
+
 static u64 blkfd_inline_bit(enum req_op op)
 {
 	return BIT_ULL((__force u32)op);
@@ -102,6 +116,7 @@ void blkfd_inline_init_device(struct blkfd_device *dev)
 		dev->inline_ops |= blkfd_inline_bit(REQ_OP_READ);
 	if (blkfd_inline_can_write(&dev->window))
 		dev->inline_ops |= blkfd_inline_bit(REQ_OP_WRITE);
+	dev->inline_mask = blkfd_inline_block_mask(&dev->window);
 }
 
 /* Data only, and no flush: that waits for the whole file system. */
@@ -205,6 +220,15 @@ static bool blkfd_inline_times_are_due(struct blkfd_device *dev)
 	return false;
 }
 
+static bool blkfd_inline_is_whole(const struct blkfd_device *dev,
+				  const struct bio *bio)
+{
+	u64 start = dev->window.offset +
+		    (bio->bi_iter.bi_sector << SECTOR_SHIFT);
+
+	return !((start | bio->bi_iter.bi_size) & dev->inline_mask);
+}
+
 /*
  * tmpfs has its times in memory alone. All else that it has is there, too, so somebody
  * has to pay for it: a thread of the kernel does not.
@@ -212,7 +236,8 @@ static bool blkfd_inline_times_are_due(struct blkfd_device *dev)
 static bool blkfd_inline_allows_write(struct blkfd_device *dev,
 				      struct blkfd_io_cmd *cmd)
 {
-	if (blkfd_inline_is_sync(dev) || blkfd_inline_has_file_limit())
+	if (!blkfd_inline_is_whole(dev, cmd->bio) || blkfd_inline_is_sync(dev) ||
+	    blkfd_inline_has_file_limit())
 		return false;
 	if (shmem_mapping(dev->window.file->f_mapping))
 		return blkfd_cgroup_is_charged(cmd->memcg);

@@ -476,7 +476,8 @@ static int blkfd_io_iocb_flags(struct blkfd_device *dev,
 	if (direct)
 		flags |= IOCB_DIRECT;
 	if (cmd->nowait)
-		flags |= direct ? IOCB_NOWAIT : IOCB_NOWAIT | IOCB_NOIO;
+		/* What cannot be direct is read by way of the page cache. */
+		flags |= IOCB_NOWAIT | IOCB_NOIO;
 	if (op_is_write(bio_op(bio)))
 		flags |= IOCB_WRITE;
 	return flags;

@@ -378,7 +378,7 @@ TEST_F(command, refusals_by_the_file_are_not_the_modules)
 		{ ENODEV, FILE_PATH ": No such device\n" },
 		{ EACCES, FILE_PATH ": Permission denied\n" },
 	};
-	struct test_fuse fuse;
+	struct test_fuse fuse = { };
 
 	ASSERT_EQ(0, test_fuse_mount(&fuse, FILE_PATH, TEST_MIB, 4096));
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {

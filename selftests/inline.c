@@ -329,6 +329,29 @@ FIXTURE_TEARDOWN(direct)
 	rig_tear_down(&self->rig);
 }
 
+/* Of a block that is shared, xfs writes a part into its page cache. */
+TEST_F(direct, writes_of_parts_of_a_block_take_workers)
+{
+	int twin = test_tmpfile(self->rig.dir, 0);
+	struct blkfd_info info = { };
+	unsigned int part;
+
+	ASSERT_EQ(0, ioctl(self->rig.dev, BLKSSZGET, &part));
+	if (part == PAGE)
+		SKIP(return, "the device's blocks are those of the file");
+	if (!strcmp(variant->fstype, "xfs"))
+		ASSERT_EQ(0, ioctl(twin, FICLONE, self->rig.file));
+	for (int i = 0; i < 8 * COUNT && !info.inline_ios; i++) {
+		ASSERT_EQ(0, test_write_pattern(self->rig.direct,
+						i % COUNT * STEP + part, part, SEED));
+		info = counts(self->rig.dev, &self->before);
+	}
+	EXPECT_EQ(0, info.inline_ios + info.would_block);
+	ASSERT_EQ(0, fsync(self->rig.direct));
+	EXPECT_EQ(0, test_check_pattern(self->rig.file, 0, SIZE, SEED));
+	close(twin);
+}
+
 TEST_F(direct, clones_of_device_mapper_take_workers)
 {
 	char path[TEST_PATH_MAX], table[128];
@@ -486,6 +509,56 @@ TEST_F(direct, first_writes_to_a_hole_take_workers)
 	close(direct);
 	close(dev);
 	close(file);
+}
+
+/* What this thread has had devices read, in bytes; -1: nobody counts. */
+static long long bytes_read(void)
+{
+	FILE *file = fopen("/proc/thread-self/io", "re");
+	long long bytes = -1;
+	char line[64];
+
+	while (file && fgets(line, sizeof(line), file))
+		sscanf(line, "read_bytes: %lld", &bytes);
+	if (file)
+		fclose(file);
+	return bytes;
+}
+
+static int journal_data_of(int file)
+{
+	int flags;
+
+	if (ioctl(file, FS_IOC_GETFLAGS, &flags))
+		return -errno;
+	flags |= FS_JOURNAL_DATA_FL;
+	return ioctl(file, FS_IOC_SETFLAGS, &flags) ? -errno : 0;
+}
+
+/*
+ * Of a file whose data are in ext4's journal, which takes that they are allocated at
+ * once. Reading ahead may wait for the lock under which a hole is punched.
+ */
+TEST(reads_that_cannot_be_direct_read_nothing_ahead)
+{
+	struct rig rig = { .dir = TEST_DIR "/ext4" };
+	long long before;
+
+	if (bytes_read() < 0)
+		SKIP(return, "this kernel does not count who reads");
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, test_scratch_mount("ext4", "nodelalloc"));
+	rig.file = full_file(rig.dir);
+	rig.dev = test_create(rig.file, BLKFD_F_DIRECT, 0, 0, 0);
+	ASSERT_LE(0, rig.dev);
+	rig.direct = test_reopen(rig.dev, O_RDWR | O_DIRECT);
+	ASSERT_LE(0, rig.direct);
+	ASSERT_EQ(0, journal_data_of(rig.file));
+	ASSERT_EQ(0, test_drop_caches());
+	before = bytes_read();
+	ASSERT_EQ(0, read_pages(rig.direct));
+	EXPECT_EQ(COUNT * PAGE, bytes_read() - before);
+	rig_tear_down(&rig);
 }
 
 /* Uncached reads of a buffered device */
