@@ -339,6 +339,19 @@ bool blkfd_io_is_charged(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 }
 
 /*
+ * The end of a file is not there to be found. netfs (9p, SMB) calls it -ENODATA if it
+ * comes sooner than the client thought, as of a file that becomes shorter meanwhile; of
+ * a disk that is a medium error.
+ */
+static int blkfd_io_error(struct blkfd_device *dev, ssize_t result)
+{
+	struct inode *inode = file_inode(dev->window.file);
+	bool disk = S_ISBLK(inode->i_mode) || inode->i_sb->s_bdev;
+
+	return !result || (result == -ENODATA && !disk) ? -EIO : result;
+}
+
+/*
  * A call is over. One that moved less than was left goes on in a worker, as does
  * the command if an fsync is to follow, for which this may be no place; one
  * that moved nothing has come to the end of a file that is now too short. Of a
@@ -363,7 +376,7 @@ static bool blkfd_io_is_over(struct blkfd_device *dev,
 	if (cmd->result > 0)
 		cmd->done += cmd->result;
 	else if (!cmd->nowait && !blkfd_io_try_uncharged(dev, cmd))
-		cmd->error = cmd->result ?: -EIO;
+		cmd->error = blkfd_io_error(dev, cmd->result);
 	if (cmd->error || (cmd->done >= cmd->length && !cmd->fsync))
 		return true;
 	if (!blkfd_io_can_go_on(dev, cmd)) {
