@@ -47,10 +47,15 @@ blkfd_cgroup_find_memcg(struct bio *bio, const struct address_space *cache)
 	return current->mm ? mem_cgroup_from_task(current) : NULL;
 }
 
+/* Else a bio of the cgroup names an ancestor's. */
+static inline bool blkfd_cgroup_has_io(struct mem_cgroup *memcg)
+{
+	return rcu_access_pointer(memcg->css.cgroup->subsys[io_cgrp_id]);
+}
+
 /*
  * Who is to pay for the memory that @bio takes in what is below, with a reference, or
- * NULL if the bio's own cgroup says it best. That one is of the I/O controller, and,
- * where only memory is controlled, an ancestor's.
+ * NULL if that is the cgroup which the bio names for its I/O.
  */
 static inline struct cgroup_subsys_state *
 blkfd_cgroup_get_memcg(struct bio *bio, const struct address_space *cache)
@@ -62,7 +67,7 @@ blkfd_cgroup_get_memcg(struct bio *bio, const struct address_space *cache)
 		return NULL;
 	rcu_read_lock();
 	memcg = blkfd_cgroup_find_memcg(bio, cache);
-	if (memcg && css_tryget(&memcg->css))
+	if (memcg && !blkfd_cgroup_has_io(memcg) && css_tryget(&memcg->css))
 		css = &memcg->css;
 	rcu_read_unlock();
 	return css;
@@ -113,10 +118,11 @@ static inline void blkfd_cgroup_return(struct mem_cgroup *memcg)
 	set_active_memcg(memcg);
 }
 
-/* Whether memory that is taken in the name of @memcg is charged to anybody. */
+/* Whether what the task takes, with @memcg borrowed or NULL, is charged to anybody. */
 static inline bool blkfd_cgroup_is_charged(struct cgroup_subsys_state *memcg)
 {
-	return memcg || mem_cgroup_disabled();
+	return memcg || current->mm || current->active_memcg ||
+	       mem_cgroup_disabled();
 }
 #else
 static inline struct cgroup_subsys_state *
