@@ -265,8 +265,6 @@ FIXTURE_SETUP(cgroup)
 FIXTURE_TEARDOWN(cgroup)
 {
 	EXPECT_EQ(0, rmdir(CGROUP));
-	EXPECT_EQ(0, test_write_text("/sys/fs/cgroup/cgroup.subtree_control",
-				     "+memory +io"));
 }
 
 static int make_device_on_disk(uint32_t flags)
@@ -338,11 +336,14 @@ static bool is_gone(void *arg)
 	return !test_count_devices();
 }
 
-/* Of the cgroup, in bytes. */
+/* Of which the I/O controller knows nothing, as systemd has it by default. */
+#define MEMBER		CGROUP "/member"
+
+/* Of that cgroup, in bytes. */
 static unsigned long long shared_memory(void)
 {
 	unsigned long long bytes = 0, value;
-	FILE *file = fopen(CGROUP "/memory.stat", "re");
+	FILE *file = fopen(MEMBER "/memory.stat", "re");
 	char name[64];
 
 	while (file && fscanf(file, "%63s %llu", name, &value) == 2)
@@ -369,7 +370,7 @@ static unsigned long long paid_for_writes(enum writer writer)
 	if (!pid) {
 		if (writer == SENDER)
 			fd = test_reopen(fd, O_RDWR | O_DIRECT);
-		_exit(write_cgroup("cgroup.procs", "0") ||
+		_exit(write_cgroup("member/cgroup.procs", "0") ||
 		      test_write_pattern(fd, 0, size, 1) ||
 		      (writer != SYNCER && fsync(fd)));
 	}
@@ -383,19 +384,18 @@ static unsigned long long paid_for_writes(enum writer writer)
 	return test_set_parameter("inline_io", "Y") ? 0 : paid;
 }
 
-/*
- * As systemd has it unless it is asked for more. The I/O controller, whose cgroup a
- * bio names, knows nothing of this one then.
- */
+/* A bio names a cgroup of the I/O controller, which is the one above. */
 TEST_F(cgroup, pays_for_what_its_members_write_without_the_io_controller)
 {
 	const unsigned long long most = 15 * TEST_MIB;
 
-	ASSERT_EQ(0, test_write_text("/sys/fs/cgroup/cgroup.subtree_control",
-				     "+memory -io"));
+	ASSERT_EQ(0, write_cgroup("cgroup.subtree_control", "+memory"));
+	ASSERT_EQ(0, mkdir(MEMBER, 0755));
 	EXPECT_LT(most, paid_for_writes(SENDER));
 	EXPECT_LT(most, paid_for_writes(WORKER));
 	EXPECT_LT(most, paid_for_writes(SYNCER));
+	EXPECT_EQ(0, rmdir(MEMBER));
+	EXPECT_EQ(0, write_cgroup("cgroup.subtree_control", "-memory"));
 }
 
 /* In KiB; UINT64_MAX: not to be had. */
