@@ -38,7 +38,7 @@ static inline bool blkfd_cgroup_is_current(struct bio *bio)
 static inline struct mem_cgroup *
 blkfd_cgroup_find_memcg(struct bio *bio, const struct address_space *cache)
 {
-	struct folio *folio = bio_has_data(bio) ? bio_first_folio_all(bio) : NULL;
+	struct folio *folio = bio_has_data(bio) ? page_folio(bio_page(bio)) : NULL;
 
 	if (current->active_memcg)
 		return current->active_memcg;
