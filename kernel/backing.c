@@ -198,7 +198,7 @@ static unsigned int blkfd_backing_depth(struct file *file)
 	struct blkfd_device *below;
 
 	if (!bdev)
-		bdev = d_real_inode(file->f_path.dentry)->i_sb->s_bdev;
+		bdev = blkfd_backing_inode(file)->i_sb->s_bdev;
 	if (!bdev || bdev->bd_disk->fops != &blkfd_device_ops)
 		return 0;
 	below = bdev->bd_disk->private_data;
@@ -214,7 +214,7 @@ static bool blkfd_backing_keeps_dsync(struct file *file)
 {
 	if (blkfd_backing_bdev(file))
 		return true;
-	switch (d_real_inode(file->f_path.dentry)->i_sb->s_magic) {
+	switch (blkfd_backing_inode(file)->i_sb->s_magic) {
 	case BTRFS_SUPER_MAGIC:
 	case EXT4_SUPER_MAGIC:
 	case F2FS_SUPER_MAGIC:
