@@ -466,44 +466,45 @@ static int mount_overlay_of(const char *dir)
 
 /* Refusals that take a file system of its own. */
 
-TEST(swap_file_is_etxtbsy)
-{
-	const char *path = TEST_DIR "/ext4/swap";
-	int fd, ro;
+#define SWAP		TEST_DIR "/ext4/swap"
 
-	ASSERT_TRUE(test_wait_none());
-	ASSERT_EQ(0, test_private_mounts());
-	ASSERT_EQ(0, test_scratch_mount("ext4", NULL));
-	fd = test_file(path, 4 * TEST_MIB, 0);
-	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, posix_fallocate(fd, 0, 4 * TEST_MIB));
-	ASSERT_EQ(0, test_command("mkswap", "-q", path));
-	ASSERT_EQ(0, swapon(path, 0));
-	ro = open(path, O_RDONLY | O_CLOEXEC);
-	EXPECT_REFUSED(ETXTBSY, test_create(fd, 0, 0, 0, 0));
-	EXPECT_REFUSED(ETXTBSY, test_create(ro, 0, 0, 0, 0));
-	ASSERT_EQ(0, swapoff(path));
-	EXPECT_LE(0, test_create(fd, 0, 0, 0, 0));
-}
-
-TEST(swap_file_below_an_overlay_is_etxtbsy)
+/* A file that is in use as swap, open for writing. */
+static int swap_file(struct __test_metadata *_metadata)
 {
-	const char *path = TEST_DIR "/ext4/swap";
 	int fd;
 
 	ASSERT_TRUE(test_wait_none());
 	ASSERT_EQ(0, test_private_mounts());
 	ASSERT_EQ(0, test_scratch_mount("ext4", NULL));
-	fd = test_file(path, 4 * TEST_MIB, 0);
+	fd = test_file(SWAP, 4 * TEST_MIB, 0);
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, posix_fallocate(fd, 0, 4 * TEST_MIB));
-	ASSERT_EQ(0, test_command("mkswap", "-q", path));
-	ASSERT_EQ(0, swapon(path, 0));
+	ASSERT_EQ(0, test_command("mkswap", "-q", SWAP));
+	ASSERT_EQ(0, swapon(SWAP, 0));
+	return fd;
+}
+
+TEST(swap_file_is_etxtbsy)
+{
+	int fd = swap_file(_metadata), ro;
+
+	ro = open(SWAP, O_RDONLY | O_CLOEXEC);
+	EXPECT_REFUSED(ETXTBSY, test_create(fd, 0, 0, 0, 0));
+	EXPECT_REFUSED(ETXTBSY, test_create(ro, 0, 0, 0, 0));
+	ASSERT_EQ(0, swapoff(SWAP));
+	EXPECT_LE(0, test_create(fd, 0, 0, 0, 0));
+}
+
+TEST(swap_file_below_an_overlay_is_etxtbsy)
+{
+	int fd;
+
+	swap_file(_metadata);
 	ASSERT_EQ(0, mount_overlay_of("ext4"));
 	fd = open(TEST_DIR "/overlay/swap", O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, fd);
 	EXPECT_REFUSED(ETXTBSY, test_create(fd, 0, 0, 0, 0));
-	ASSERT_EQ(0, swapoff(path));
+	ASSERT_EQ(0, swapoff(SWAP));
 	EXPECT_LE(0, test_create(fd, 0, 0, 0, 0));
 }
 
