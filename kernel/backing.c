@@ -128,15 +128,18 @@ static int blkfd_backing_set_block(struct blkfd_window *window,
 
 /*
  * A server is asked, whatever its client remembers: others may have made the file
- * longer since. What is in the page cache of an overlay's file may be of a lower one.
+ * longer since. It is asked by the user that opened the file, who may be the only one
+ * it answers. What is in the page cache of an overlay's file may be of a lower one.
  */
 static int blkfd_backing_stat(struct file *file, struct kstat *stat)
 {
+	const struct cred *old_cred = override_creds(file->f_cred);
 	struct block_device *bdev = blkfd_backing_bdev(file);
 	int ret = vfs_getattr(&file->f_path, stat,
 			      STATX_INO | STATX_SIZE | STATX_DIOALIGN,
 			      AT_STATX_FORCE_SYNC);
 
+	revert_creds(old_cred);
 	if (!ret && bdev)
 		stat->size = bdev_nr_bytes(bdev);
 	return ret;
@@ -165,20 +168,15 @@ static int blkfd_backing_set_length(const struct blkfd_window *window, u64 size,
  * @length: What is wanted, in bytes; 0: to the end of the file.
  * @result: Where the length goes.
  *
- * The file is asked by the user that opened it, who may be the only one it answers.
- *
  * Returns: 0, -EINVAL, -ERANGE or -ENODATA as <linux/blkfd.h> says, or an errno as
  * for stat(2).
  */
 int blkfd_backing_length(const struct blkfd_window *window, u64 length,
 			 u64 *result)
 {
-	const struct cred *old_cred = override_creds(window->file->f_cred);
 	struct kstat stat;
-	int ret;
+	int ret = blkfd_backing_stat(window->file, &stat);
 
-	ret = blkfd_backing_stat(window->file, &stat);
-	revert_creds(old_cred);
 	return ret ?: blkfd_backing_set_length(window, stat.size, length, result);
 }
 
@@ -282,7 +280,8 @@ static int blkfd_backing_open_flags(const struct blkfd_window *window)
  *
  * Each open file is told of an error in writing back once. Shared with whoever
  * made the device, an fsync() of theirs would take what the device's own is to
- * report.
+ * report. Whoever makes the device, NFS asks its server on behalf of who opened
+ * the descriptor, as it would for that.
  *
  * Returns: 0, -EOPNOTSUPP as struct blkfd_create says, or an errno as for open(2).
  */
@@ -291,7 +290,7 @@ int blkfd_backing_open(struct blkfd_window *window)
 	struct file *file;
 
 	file = dentry_open(&window->file->f_path, blkfd_backing_open_flags(window),
-			   current_cred());
+			   window->file->f_cred);
 	if (window->flags & BLKFD_F_DIRECT && file == ERR_PTR(-EINVAL))
 		return -EOPNOTSUPP;
 	if (IS_ERR(file))

@@ -27,6 +27,8 @@
 #define SIZE		(4 * TEST_MIB)
 #define CUT		(2 * TEST_MIB)
 #define SEED		0xfa
+/* Of a file, and not root. */
+#define OWNER		1000
 #define PAGE		4096
 
 #define BELOW		TEST_DIR "/below"
@@ -1517,6 +1519,31 @@ TEST_F(nfs, is_as_long_as_its_server_says)
 	ASSERT_EQ(0, ftruncate(file, SIZE - CUT));
 	EXPECT_EQ(-ERANGE, test_create(self->below.file, 0, 0, SIZE, 0));
 	EXPECT_EQ(0, close(file));
+	EXPECT_GONE(&self->below);
+}
+
+/* Whoever makes the device: root may do nothing there. */
+TEST_F(nfs, is_asked_on_behalf_of_who_opened_the_file)
+{
+	int file, dev;
+
+	ASSERT_EQ(0, chown(EXPORT "/file", OWNER, -1));
+	ASSERT_EQ(0, chmod(EXPORT "/file", 0600));
+	ASSERT_EQ(0, nfs_squash_root(EXPORT));
+	ASSERT_EQ(0, setresuid(-1, OWNER, -1));
+	file = open(BELOW "/file", O_RDWR | O_CLOEXEC);
+	ASSERT_EQ(0, setresuid(-1, 0, -1));
+	ASSERT_LE(0, file);
+	EXPECT_EQ(-1, open(BELOW "/file", O_RDWR | O_CLOEXEC));
+	EXPECT_EQ(EACCES, errno);
+	dev = test_create(file, 0, 0, 0, 0);
+	ASSERT_LE(0, dev);
+	EXPECT_EQ(0, close(file));
+	EXPECT_EQ(0, test_write_pattern(dev, 0, SIZE, SEED + 1));
+	EXPECT_EQ(0, fsync(dev));
+	EXPECT_EQ(0, test_drop_caches());
+	EXPECT_EQ(0, test_check_pattern(dev, 0, SIZE, SEED + 1));
+	EXPECT_EQ(0, close(dev));
 	EXPECT_GONE(&self->below);
 }
 

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
@@ -1695,6 +1696,57 @@ TEST(block_of_a_file_below_a_sector_is_a_sector)
 	EXPECT_LE(0, dev)
 		TH_LOG("%s", strerror(-dev));
 	EXPECT_EQ(0, test_check_zero(dev, 0, SIZE));
+	close(dev);
+	close(file);
+	ASSERT_EQ(0, umount(FUSE_FILE));
+	EXPECT_EQ(0, test_reap(fuse.server));
+}
+
+/* By a process that is all this user's; sent to the caller. */
+static int open_as(uid_t user, const char *path)
+{
+	int socks[2], fd;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks))
+		return -errno;
+	pid = fork();
+	if (!pid) {
+		if (setresgid(user, user, user) || setresuid(user, user, user))
+			_exit(1);
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		_exit(fd < 0 || test_send_fd(socks[1], fd));
+	}
+	close(socks[1]);
+	fd = test_recv_fd(socks[0]);
+	close(socks[0]);
+	return test_reap(pid) ? -EIO : fd;
+}
+
+/* Not even to root; who makes the device has been given the file. */
+TEST(file_that_answers_one_user_alone_can_be_used)
+{
+	struct test_fuse fuse = { .owner = NOBODY };
+	struct blkfd_resize half = { .length = SIZE / 2 }, to_the_end = { };
+	struct stat st;
+	int file, dev;
+
+	if (!test_has_module("fuse"))
+		SKIP(return, "no fuse");
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, test_fuse_mount(&fuse, FUSE_FILE, SIZE, 4096));
+	EXPECT_EQ(-1, stat(FUSE_FILE, &st));
+	EXPECT_EQ(EACCES, errno);
+	file = open_as(NOBODY, FUSE_FILE);
+	ASSERT_LE(0, file);
+	dev = test_create(file, 0, 0, 0, 0);
+	EXPECT_LE(0, dev)
+		TH_LOG("%s", strerror(-dev));
+	EXPECT_EQ(0, test_write_pattern(dev, 0, SIZE, SEED));
+	EXPECT_EQ(0, fsync(dev));
+	EXPECT_EQ(0, test_check_pattern(dev, 0, SIZE, SEED));
+	EXPECT_EQ(0, ioctl(dev, BLKFD_RESIZE, &half));
+	EXPECT_EQ(0, ioctl(dev, BLKFD_RESIZE, &to_the_end));
 	close(dev);
 	close(file);
 	ASSERT_EQ(0, umount(FUSE_FILE));

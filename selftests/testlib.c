@@ -679,7 +679,7 @@ int test_fuse_mount(struct test_fuse *fuse, const char *path, uint64_t size,
 		.block = block,
 		.open_flags = fuse->open_flags,
 	};
-	char options[96];
+	char options[128];
 
 	file.data = mmap(NULL, 2 * size + 2 * sizeof(int), PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -690,8 +690,8 @@ int test_fuse_mount(struct test_fuse *fuse, const char *path, uint64_t size,
 	if (file.data == MAP_FAILED || file.fd < 0)
 		return -errno;
 	snprintf(options, sizeof(options),
-		 "fd=%d,rootmode=100644,user_id=0,group_id=0,max_read=%llu",
-		 file.fd, FUSE_BUFFER);
+		 "fd=%d,rootmode=100644,user_id=%u,group_id=%u,max_read=%llu",
+		 file.fd, fuse->owner, fuse->owner, FUSE_BUFFER);
 	close(test_file(path, 0, 0));
 	if (mount("test", path, "fuse", 0, options))
 		return -errno;

@@ -171,6 +171,7 @@ int test_tmpfs(const char *dir);
  */
 struct test_fuse {
 	uint32_t open_flags;	/* FOPEN_*, to be set before */
+	uid_t owner;		/* of all ids the only one it answers, too */
 	pid_t server;
 	char *data;
 	char *stable;

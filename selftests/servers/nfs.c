@@ -26,8 +26,9 @@
 #define FLUSH(name)	"/proc/net/rpc/" name "/flush"
 #define PIPES		TEST_DIR "/pipes"
 #define FOR_EVER	"2147483647"
-/* By fsid, from any port, without a subtree check or an id for root. */
+/* By fsid, from any port, without a subtree check; root as itself or as nobody. */
 #define EXPORT_FLAGS	"9218"
+#define SQUASH_FLAGS	"9222"
 
 #define SERVER_PORT	2049
 #define RELAY_PORT	20490
@@ -39,18 +40,27 @@ static pid_t list_keeper;
 /* Of the last mount. */
 static char knob[64];
 
+static int export_as(const char *dir, const char *flags)
+{
+	char line[128];
+
+	snprintf(line, sizeof(line), "all %s " FOR_EVER " %s 65534 65534 0\n", dir, flags);
+	return test_write_text(CHANNEL("nfsd.export"), line);
+}
+
+int nfs_squash_root(const char *dir)
+{
+	return export_as(dir, SQUASH_FLAGS);
+}
+
 static int offer(const char *dir)
 {
 	char line[128];
 	int ret;
 
 	ret = test_write_text(CHANNEL("auth.unix.ip"),
-			      "nfsd 127.0.0.1 " FOR_EVER " all\n");
-	if (ret)
-		return ret;
-	snprintf(line, sizeof(line), "all %s " FOR_EVER " " EXPORT_FLAGS
-		 " 65534 65534 0\n", dir);
-	ret = test_write_text(CHANNEL("nfsd.export"), line);
+			      "nfsd 127.0.0.1 " FOR_EVER " all\n") ?:
+	      export_as(dir, EXPORT_FLAGS);
 	if (ret)
 		return ret;
 	snprintf(line, sizeof(line), "all 1 \\x00000000 " FOR_EVER " %s\n", dir);

@@ -13,6 +13,9 @@
 /* NFS 4.2. There is one such server on the machine: it exports dir. */
 int nfs_serve(const char *dir);
 
+/* From here on, the root of its clients is nobody there. */
+int nfs_squash_root(const char *dir);
+
 /* With that it lets go of dir; nothing if it does not run. */
 void nfs_stop_serving(void);
 
