@@ -691,7 +691,7 @@ bool blkfd_io_execute(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 	return blkfd_io_transfer(dev, cmd);
 }
 
-/* tmpfs keeps to its pages, asked to go past them or not. */
+/* tmpfs keeps to its pages, asked to go past them or not; btrfs may, for its sums. */
 static bool blkfd_io_takes_pages(const struct blkfd_window *window)
 {
 	return !(window->flags & BLKFD_F_DIRECT) ||
