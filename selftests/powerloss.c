@@ -207,20 +207,68 @@ static int dm_create(int disk, int log)
 	return test_dm_create(DM_NAME, table);
 }
 
-/* That this writer has been told of so many steps; in the log before it goes on. */
-static int mark_steps(int control, unsigned int writer, unsigned int steps)
+struct writer {
+	unsigned int number;
+	int control;
+	/* Locked by whose mark it is. */
+	int turn;
+	/* Of the inner file system. */
+	int dir;
+	/* The device, in three ways. */
+	int dev;
+	int direct;
+	int fua;
+};
+
+static void dm_ioctl_init(struct dm_ioctl *arg, size_t size, uint32_t flags)
+{
+	arg->version[0] = DM_VERSION_MAJOR;
+	arg->data_size = size;
+	arg->data_start = sizeof(*arg);
+	arg->flags = flags;
+	snprintf(arg->name, sizeof(arg->name), DM_NAME);
+}
+
+static int dm_mark(int control, const char *text)
 {
 	char buf[sizeof(struct dm_ioctl) + sizeof(struct dm_target_msg) + 32]
 		__attribute__((aligned(8))) = "";
-	struct dm_ioctl *arg = (void *)buf;
-	struct dm_target_msg *msg = (void *)(arg + 1);
+	struct dm_target_msg *msg = (void *)(buf + sizeof(struct dm_ioctl));
 
-	arg->version[0] = DM_VERSION_MAJOR;
-	arg->data_size = sizeof(buf);
-	arg->data_start = sizeof(*arg);
-	snprintf(arg->name, sizeof(arg->name), DM_NAME);
-	snprintf(msg->message, 32, "mark %u.%u", writer, steps);
-	return ioctl(control, DM_TARGET_MSG, arg) ? -errno : 0;
+	dm_ioctl_init((void *)buf, sizeof(buf), 0);
+	snprintf(msg->message, 32, "mark %s", text);
+	return ioctl(control, DM_TARGET_MSG, buf) ? -errno : 0;
+}
+
+static int dm_suspend(int control, uint32_t flags)
+{
+	struct dm_ioctl arg = { };
+
+	dm_ioctl_init(&arg, sizeof(arg), flags);
+	return ioctl(control, DM_DEV_SUSPEND, &arg) ? -errno : 0;
+}
+
+/*
+ * That this writer has been told of so many steps; in the log before it goes on.
+ * dm-log-writes hands what has been written to the first flush that comes, and logs it
+ * when that one ends: where a second overtakes the first, the disk has what the log
+ * has not. So no flush is under way when the mark is made.
+ */
+static int mark_steps(const struct writer *writer, unsigned int steps)
+{
+	char text[24];
+	int ret, resumed;
+
+	snprintf(text, sizeof(text), "%u.%u", writer->number, steps);
+	if (lockf(writer->turn, F_LOCK, 0))
+		return -errno;
+	ret = dm_suspend(writer->control, DM_SUSPEND_FLAG | DM_SKIP_LOCKFS_FLAG);
+	if (!ret) {
+		ret = dm_mark(writer->control, text);
+		resumed = dm_suspend(writer->control, 0);
+		ret = ret ?: resumed;
+	}
+	return lockf(writer->turn, F_ULOCK, 0) ? -errno : ret;
 }
 
 #define LOG_MAGIC	0x6a736677736872ULL
@@ -360,17 +408,6 @@ enum stage { CREATE, APPEND, OVERWRITE, RENAME, REMOVE, STAGES };
 #define KEPT		2
 #define FILES		((STEPS + STAGES - 1) / STAGES)
 #define OVERWRITTEN	8192
-
-struct writer {
-	unsigned int number;
-	int control;
-	/* Of the inner file system. */
-	int dir;
-	/* The device, in three ways. */
-	int dev;
-	int direct;
-	int fua;
-};
 
 static uint64_t first_size(unsigned int writer, unsigned int file)
 {
@@ -654,7 +691,7 @@ static int work(const struct shape *shape, const struct writer *writer)
 	for (unsigned int step = 0; step < STEPS && !ret; step++) {
 		ret = shape->inner ? step_files(writer, step) : step_on_device(writer, step);
 		if (!ret)
-			ret = mark_steps(writer->control, writer->number, step + 1);
+			ret = mark_steps(writer, step + 1);
 		if (ret)
 			fprintf(stderr, "# writer %u, step %u: %s\n", writer->number, step,
 				strerror(-ret));
@@ -681,6 +718,7 @@ static int work_on(const struct shape *shape, int dev)
 {
 	struct writer writer = {
 		.control = open("/dev/mapper/control", O_RDWR | O_CLOEXEC),
+		.turn = test_memfd(0),
 		.dir = shape->inner ? open(INNER, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1,
 		.dev = test_reopen(dev, O_RDWR),
 		.direct = test_reopen(dev, O_RDWR | O_DIRECT),
@@ -692,6 +730,7 @@ static int work_on(const struct shape *shape, int dev)
 	close(writer.direct);
 	close(writer.dev);
 	close(writer.dir);
+	close(writer.turn);
 	close(writer.control);
 	return ret;
 }
