@@ -1367,18 +1367,9 @@ FIXTURE_TEARDOWN(memory)
 }
 
 /* How often something happened to the group. */
-static unsigned long memory_event(const char *name)
+static long long memory_event(const char *name)
 {
-	FILE *file = fopen(CGROUP "/memory.events", "re");
-	unsigned long count, found = 0;
-	char key[32];
-
-	while (file && fscanf(file, "%31s %lu", key, &count) == 2)
-		if (!strcmp(key, name))
-			found = count;
-	if (file)
-		fclose(file);
-	return found;
+	return test_read_field(CGROUP "/memory.events", name);
 }
 
 static int work_press(struct below *below)

@@ -511,18 +511,10 @@ TEST_F(direct, first_writes_to_a_hole_take_workers)
 	close(file);
 }
 
-/* What this thread has had devices read, in bytes; -1: nobody counts. */
+/* What this thread has had devices read, in bytes; -ENOENT: nobody counts. */
 static long long bytes_read(void)
 {
-	FILE *file = fopen("/proc/thread-self/io", "re");
-	long long bytes = -1;
-	char line[64];
-
-	while (file && fgets(line, sizeof(line), file))
-		sscanf(line, "read_bytes: %lld", &bytes);
-	if (file)
-		fclose(file);
-	return bytes;
+	return test_read_field("/proc/thread-self/io", "read_bytes");
 }
 
 static int journal_data_of(int file)

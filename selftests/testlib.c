@@ -171,6 +171,21 @@ int test_write_text(const char *path, const char *text)
 	return ret;
 }
 
+long long test_read_field(const char *path, const char *name)
+{
+	FILE *file = fopen(path, "re");
+	long long value, found = -ENODATA;
+	char line[128], key[64];
+
+	if (!file)
+		return -errno;
+	while (found < 0 && fgets(line, sizeof(line), file))
+		if (sscanf(line, "%63[^: ]%*[: ]%lld", key, &value) == 2 && !strcmp(key, name))
+			found = value;
+	fclose(file);
+	return found;
+}
+
 bool test_device_listed(uint64_t id)
 {
 	char path[64];

@@ -106,6 +106,9 @@ int test_set_parameter(const char *name, const char *value);
 /* Writes to a file that is there, in sysfs or the like, in one call: 0 or -errno. */
 int test_write_text(const char *path, const char *text);
 
+/* The number behind a name, of a file with such lines, as /proc/meminfo: or -errno. */
+long long test_read_field(const char *path, const char *name);
+
 bool test_device_listed(uint64_t id);
 
 /* Waits until /sys/block/blkfd<id> is gone. */

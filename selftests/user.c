@@ -339,29 +339,14 @@ static bool is_gone(void *arg)
 /* Of which the I/O controller knows nothing, as systemd has it by default. */
 #define MEMBER		CGROUP "/member"
 
-/* Of that cgroup, in bytes. */
-static unsigned long long shared_memory(void)
-{
-	unsigned long long bytes = 0, value;
-	FILE *file = fopen(MEMBER "/memory.stat", "re");
-	char name[64];
-
-	while (file && fscanf(file, "%63s %llu", name, &value) == 2)
-		if (!strcmp(name, "shmem"))
-			bytes = value;
-	if (file)
-		fclose(file);
-	return bytes;
-}
-
 enum writer { SENDER, WORKER, SYNCER };
 
-/* How much of a memfd the cgroup pays for when a member has written to a device. */
-static unsigned long long paid_for_writes(enum writer writer)
+/* How much of a memfd the cgroup pays for, in bytes, when a member wrote to a device. */
+static long long paid_for_writes(enum writer writer)
 {
 	const uint64_t size = 16 * TEST_MIB;
 	int file = test_memfd(size), fd = test_create(file, 0, 0, 0, 0), status;
-	unsigned long long paid = 0;
+	long long paid = 0;
 	pid_t pid;
 
 	if (test_set_parameter("inline_io", writer == WORKER ? "N" : "Y"))
@@ -378,7 +363,7 @@ static unsigned long long paid_for_writes(enum writer writer)
 	if (writer == SYNCER)
 		sync();
 	if (!status && !test_check_pattern(file, 0, size, 1))
-		paid = shared_memory();
+		paid = test_read_field(MEMBER "/memory.stat", "shmem");
 	close(fd);
 	close(file);
 	return test_set_parameter("inline_io", "Y") ? 0 : paid;
@@ -387,7 +372,7 @@ static unsigned long long paid_for_writes(enum writer writer)
 /* A bio names a cgroup of the I/O controller, which is the one above. */
 TEST_F(cgroup, pays_for_what_its_members_write_without_the_io_controller)
 {
-	const unsigned long long most = 15 * TEST_MIB;
+	const long long most = 15 * TEST_MIB;
 
 	ASSERT_EQ(0, write_cgroup("cgroup.subtree_control", "+memory"));
 	ASSERT_EQ(0, mkdir(MEMBER, 0755));
@@ -396,21 +381,6 @@ TEST_F(cgroup, pays_for_what_its_members_write_without_the_io_controller)
 	EXPECT_LT(most, paid_for_writes(SYNCER));
 	EXPECT_EQ(0, rmdir(MEMBER));
 	EXPECT_EQ(0, write_cgroup("cgroup.subtree_control", "-memory"));
-}
-
-/* In KiB; UINT64_MAX: not to be had. */
-static uint64_t free_memory(void)
-{
-	unsigned long long kib = UINT64_MAX;
-	FILE *file = fopen("/proc/meminfo", "re");
-	char line[128];
-
-	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "MemAvailable: %llu", &kib) == 1)
-			break;
-	if (file)
-		fclose(file);
-	return kib;
 }
 
 /* Made until there are no more to be had, by who has limit of memory. */
@@ -434,26 +404,28 @@ static void make_all(int ready, int go)
 TEST_F_TIMEOUT(cgroup, memory_of_64_mib_makes_devices_take_no_more, 300)
 {
 	int ready[2], go[2], count = 0;
-	uint64_t before, after;
+	long long before, after;
 	pid_t pid;
 
 	ASSERT_EQ(0, write_cgroup("memory.max", "64M"));
 	ASSERT_EQ(0, pipe2(ready, O_CLOEXEC));
 	ASSERT_EQ(0, pipe2(go, O_CLOEXEC));
-	before = free_memory();
+	before = test_read_field("/proc/meminfo", "MemAvailable");
 	pid = fork();
 	if (!pid) {
 		close(go[1]);
 		make_all(ready[1], go[0]);
 	}
 	ASSERT_EQ(sizeof(count), read(ready[0], &count, sizeof(count)));
-	after = free_memory();
-	TH_LOG("%d devices take %lld KiB", count, (long long)(before - after));
+	after = test_read_field("/proc/meminfo", "MemAvailable");
+	ASSERT_LT(0, before);
+	ASSERT_LT(0, after);
+	TH_LOG("%d devices take %lld KiB", count, before - after);
 	EXPECT_LE(16, count);
 	EXPECT_GE(1024, count);
 	/* A kernel made to find bugs keeps its own notes on each allocation. */
 	EXPECT_GT((test_slowdown() > 1 ? 4 : 1) * 64 * 1024,
-		  (int64_t)(before - after));
+		  before - after);
 	close(go[1]);
 	EXPECT_EQ(0, test_reap(pid));
 	EXPECT_EQ(true, test_wait(is_gone, NULL, 10 * TEST_TIMEOUT_MS));
