@@ -241,6 +241,8 @@ struct blkfd_device {
 
 	struct blkfd_io_stats __percpu *io_stats;
 	atomic64_t io_errors;
+	/* Of the last write that failed, if no fsync() has told since. */
+	int write_error;
 
 	/*
 	 * The last cgroup that had no memory for a call, only to be compared, and

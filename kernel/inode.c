@@ -178,6 +178,21 @@ static long blkfd_inode_compat_ioctl(struct file *file, unsigned int cmd,
 	return blkfd_inode_ioctl_of_writer(file, cmd, compat_ptr(arg));
 }
 
+/* Tells of what blkfd_io_note_loss() has noted. */
+static int blkfd_inode_fsync(struct file *file, loff_t start, loff_t end,
+			     int datasync)
+{
+	struct blkfd_device *dev = file_inode(file)->i_private;
+	int ret, lost;
+
+	ret = blkfd_inode_block_fops->fsync(file, start, end, datasync);
+	/* The flush that has just failed is one of those noted, too. */
+	if (ret)
+		file_check_and_advance_wb_err(file);
+	lost = xchg(&dev->write_error, 0);
+	return ret ?: lost;
+}
+
 static struct file_system_type blkfd_inode_fs = {
 	.owner			= THIS_MODULE,
 	.name			= "blkfd",
@@ -205,6 +220,7 @@ int __init blkfd_inode_init(void)
 		blkfd_inode_block_fops = inode->i_fop;
 		blkfd_inode_fops = *inode->i_fop;
 		blkfd_inode_fops.owner = THIS_MODULE;
+		blkfd_inode_fops.fsync = blkfd_inode_fsync;
 		blkfd_inode_fops.unlocked_ioctl = blkfd_inode_ioctl;
 		blkfd_inode_fops.compat_ioctl = blkfd_inode_compat_ioctl;
 		iput(inode);

@@ -14,6 +14,7 @@
 #include <linux/jiffies.h>
 #include <linux/local_lock.h>
 #include <linux/mempool.h>
+#include <linux/pagemap.h>
 #include <linux/part_stat.h>
 #include <linux/percpu.h>
 #include <linux/sizes.h>
@@ -172,6 +173,31 @@ static void blkfd_io_end_merged(struct blkfd_io_cmd *cmd)
 	}
 }
 
+/* How durable a write must be: as the bio has it, or the file for all. */
+static int blkfd_io_sync_flags(struct blkfd_device *dev, struct bio *bio)
+{
+	int flags = dev->window.file->f_iocb_flags & (IOCB_DSYNC | IOCB_SYNC);
+
+	return bio->bi_opf & REQ_FUA ? flags | IOCB_DSYNC : flags;
+}
+
+/*
+ * What was written to the device and did not get to the file is told by fsync() of the
+ * device, though it is the file system on it that met the error, or a flush of somebody
+ * else's: the file tells of its own loss but once.
+ */
+static void blkfd_io_note_loss(struct blkfd_device *dev, struct bio *bio)
+{
+	int error = blk_status_to_errno(bio->bi_status);
+
+	if (!op_is_write(bio_op(bio)) || bio_op(bio) == REQ_OP_DISCARD)
+		return;
+	if (bio->bi_iter.bi_size)
+		WRITE_ONCE(dev->write_error, error);
+	if (bio->bi_opf & REQ_PREFLUSH || blkfd_io_sync_flags(dev, bio))
+		filemap_set_wb_err(dev->disk->part0->bd_mapping, error);
+}
+
 /**
  * blkfd_io_end - end the bios of a command that is over
  * @cmd: With its error, if any. Gone after this, and so may the device be.
@@ -187,8 +213,10 @@ void blkfd_io_end(struct blkfd_io_cmd *cmd)
 		blkfd_io_end_merged(cmd);
 	if (cmd->error) {
 		bio->bi_status = blkfd_io_status(cmd->error);
-		if (cmd->error != -EOPNOTSUPP)
+		if (cmd->error != -EOPNOTSUPP) {
 			atomic64_inc(&dev->io_errors);
+			blkfd_io_note_loss(dev, bio);
+		}
 	}
 	if (cmd->by_worker)
 		this_cpu_inc(dev->io_stats->worker_ios);
@@ -468,14 +496,6 @@ static void blkfd_io_init_iter(struct blkfd_io_cmd *cmd, struct iov_iter *iter)
 static loff_t blkfd_io_pos(struct blkfd_device *dev, struct bio *bio)
 {
 	return dev->window.offset + (bio->bi_iter.bi_sector << SECTOR_SHIFT);
-}
-
-/* How durable a write must be: as the bio has it, or the file for all. */
-static int blkfd_io_sync_flags(struct blkfd_device *dev, struct bio *bio)
-{
-	int flags = dev->window.file->f_iocb_flags & (IOCB_DSYNC | IOCB_SYNC);
-
-	return bio->bi_opf & REQ_FUA ? flags | IOCB_DSYNC : flags;
 }
 
 static int blkfd_io_iocb_flags(struct blkfd_device *dev,

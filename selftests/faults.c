@@ -1253,6 +1253,89 @@ TEST_F_TIMEOUT(disk, fails_requests_at_random, 80000)
 	expect_works(_metadata, &self->below);
 }
 
+/* What the file said was written, and lost */
+
+FIXTURE(loss) {
+	struct below below;
+};
+
+FIXTURE_SETUP(loss)
+{
+	const struct fault fault = { .open = open_dm };
+
+	ASSERT_EQ(0, below_open(&self->below, &fault, 0));
+	ASSERT_EQ(0, below_fill(&self->below));
+}
+
+FIXTURE_TEARDOWN(loss)
+{
+	below_drop(&self->below);
+}
+
+TEST_F(loss, is_told_to_each_open_file_once)
+{
+	struct below *below = &self->below;
+	const int others[] = { below->dev, test_reopen(below->dev, O_RDONLY) };
+
+	ASSERT_EQ(0, write_error(below->direct, 0));
+	ASSERT_EQ(0, test_dm_replace(DM_NAME, DM_WRITE_ERROR));
+	EXPECT_EQ(-1, fsync(below->direct));
+	EXPECT_EQ(EIO, errno);
+	ASSERT_EQ(0, test_dm_replace(DM_NAME, DM_LINEAR));
+	EXPECT_EQ(0, fsync(below->direct));
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		EXPECT_EQ(-1, fsync(others[i]));
+		EXPECT_EQ(EIO, errno);
+		EXPECT_EQ(0, fsync(others[i]));
+	}
+	close(others[1]);
+	expect_works(_metadata, below);
+}
+
+/* As of a file system that has no file left to tell it by, once unmounted. */
+TEST_F(loss, that_a_write_was_told_of_is_told_once_more_by_fsync)
+{
+	struct below *below = &self->below;
+	int dev = test_create(below->file, BLKFD_F_DIRECT, 0, SIZE, 0);
+	int direct = test_reopen(dev, O_RDWR | O_DIRECT);
+
+	ASSERT_EQ(0, test_dm_replace(DM_NAME, DM_WRITE_ERROR));
+	ASSERT_EQ(EIO, write_error(direct, 0));
+	ASSERT_EQ(0, test_dm_replace(DM_NAME, DM_LINEAR));
+	EXPECT_EQ(-1, fsync(dev));
+	EXPECT_EQ(EIO, errno);
+	EXPECT_EQ(0, fsync(dev));
+	EXPECT_EQ(0, fsync(direct));
+	close(direct);
+	close(dev);
+	expect_works(_metadata, below);
+}
+
+/* Who unmounts, and then asks, would not be told by xfs, which met it. */
+TEST_F(loss, that_a_file_system_met_is_told_by_fsync_of_the_device)
+{
+	int dev = test_create(self->below.file, 0, 0, 0, 0), file;
+	char path[TEST_PATH_MAX];
+
+	test_fd_path(dev, path, sizeof(path));
+	ASSERT_EQ(0, test_mkfs("xfs", path));
+	ASSERT_EQ(0, fsync(dev));
+	ASSERT_EQ(0, mkdir(ABOVE, 0755));
+	ASSERT_EQ(0, blkfd_mount(dev, "xfs", NULL, 0, ABOVE, NULL, 0));
+	file = test_file(ABOVE "/file", 0, 0);
+	ASSERT_EQ(0, test_write_pattern(file, 0, TEST_MIB, SEED));
+	ASSERT_EQ(0, test_dm_replace(DM_NAME, DM_WRITE_ERROR));
+	EXPECT_EQ(-1, syncfs(file));
+	ASSERT_EQ(0, test_dm_replace(DM_NAME, DM_LINEAR));
+	ASSERT_EQ(0, close(file));
+	ASSERT_EQ(0, umount(ABOVE));
+	EXPECT_EQ(-1, fsync(dev));
+	EXPECT_EQ(EIO, errno);
+	EXPECT_EQ(0, fsync(dev));
+	ASSERT_EQ(0, close(dev));
+	expect_works(_metadata, &self->below);
+}
+
 /* Read-only file systems */
 
 FIXTURE(remount) {
