@@ -13,6 +13,7 @@
  */
 #include <linux/bio.h>
 #include <linux/blkdev.h>
+#include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/iversion.h>
 #include <linux/magic.h>
@@ -288,17 +289,11 @@ static ssize_t blkfd_inline_write_locked(struct kiocb *iocb,
 	return generic_perform_write(iocb, iter);
 }
 
-/**
- * blkfd_inline_write_iter - write_iter of a file that a task may write to
- * @iocb: With IOCB_NOWAIT.
- * @iter: What to write.
- *
+/*
  * The write_iter of tmpfs waits for i_rwsem, and there ends all that it waits
  * for. Here is the same without.
- *
- * Returns: As write_iter does.
  */
-ssize_t blkfd_inline_write_iter(struct kiocb *iocb, struct iov_iter *iter)
+static ssize_t blkfd_inline_try_write(struct kiocb *iocb, struct iov_iter *iter)
 {
 	struct file *file = iocb->ki_filp;
 	struct inode *inode = file_inode(file);
@@ -310,6 +305,27 @@ ssize_t blkfd_inline_write_iter(struct kiocb *iocb, struct iov_iter *iter)
 		return -EAGAIN;
 	ret = blkfd_inline_write_locked(iocb, iter);
 	inode_unlock(inode);
+	return ret;
+}
+
+/**
+ * blkfd_inline_write_iter - write_iter of a file that a task may write to
+ * @dev: The device.
+ * @iocb: With IOCB_NOWAIT.
+ * @iter: What to write.
+ *
+ * With the rights of the device's creator, as by a worker: root may go beyond a
+ * quota, and leave a program that it writes to one that is run as another user.
+ *
+ * Returns: As write_iter does.
+ */
+ssize_t blkfd_inline_write_iter(struct blkfd_device *dev, struct kiocb *iocb,
+				struct iov_iter *iter)
+{
+	const struct cred *old_cred = override_creds(dev->creator);
+	ssize_t ret = blkfd_inline_try_write(iocb, iter);
+
+	revert_creds(old_cred);
 	return ret;
 }
 

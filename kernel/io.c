@@ -536,7 +536,7 @@ static ssize_t blkfd_io_call(struct blkfd_device *dev,
 	if (!(cmd->iocb.ki_flags & IOCB_WRITE))
 		return fops->read_iter(&cmd->iocb, iter);
 	if (cmd->nowait)
-		return blkfd_inline_write_iter(&cmd->iocb, iter);
+		return blkfd_inline_write_iter(dev, &cmd->iocb, iter);
 	return fops->write_iter(&cmd->iocb, iter);
 }
 

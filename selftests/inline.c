@@ -25,6 +25,7 @@
 #define PAGE		4096
 #define STEP		(2 * PAGE)
 #define COUNT		64
+#define NOBODY		65534
 #define DM_NAME		"blkfd-inline"
 #define DM_PATH		"/dev/mapper/" DM_NAME
 
@@ -509,6 +510,42 @@ TEST_F(direct, first_writes_to_a_hole_take_workers)
 	close(direct);
 	close(dev);
 	close(file);
+}
+
+static int create_as_nobody(int file)
+{
+	const struct blkfd_create arg = { .fd = file };
+	int control = open("/dev/blkfd", O_RDWR | O_CLOEXEC), dev;
+
+	if (control < 0 || setresuid(-1, NOBODY, 0))
+		return -errno;
+	dev = test_create_by(control, &arg);
+	if (setresuid(-1, 0, 0))
+		return -errno;
+	close(control);
+	return dev;
+}
+
+/* Root could write to a program and leave it one that is run as another user. */
+TEST(rights_are_those_of_the_creator)
+{
+	struct rig rig = { .dir = TEST_DIR "/tmpfs" };
+	struct blkfd_info info;
+	struct stat stat;
+
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, rig_file(&rig, "tmpfs"));
+	rig.dev = create_as_nobody(rig.file);
+	ASSERT_LE(0, rig.dev);
+	rig.direct = test_reopen(rig.dev, O_RDWR | O_DIRECT);
+	ASSERT_LE(0, rig.direct);
+	ASSERT_EQ(0, fchmod(rig.file, 04755));
+	ASSERT_EQ(0, write_pages(rig.direct));
+	info = counts(rig.dev, NULL);
+	EXPECT_LT(0, info.inline_ios);
+	ASSERT_EQ(0, fstat(rig.file, &stat));
+	EXPECT_EQ(0755, stat.st_mode & 07777);
+	rig_tear_down(&rig);
 }
 
 /* What this thread has had devices read, in bytes; -ENOENT: nobody counts. */
