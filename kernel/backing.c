@@ -123,6 +123,7 @@ static int blkfd_backing_set_block(struct blkfd_window *window,
 	if (least > BLK_MAX_BLOCK_SIZE || (wanted && wanted < least))
 		return window->flags & BLKFD_F_DIRECT ? -EOPNOTSUPP : -EINVAL;
 	window->block_size = wanted ?: least;
+	window->min_block = least;
 	return 0;
 }
 

@@ -38,6 +38,7 @@
  *	moment: from then on its capacity says.
  * @flags: BLKFD_F_* in force.
  * @block_size: Logical block size in bytes.
+ * @min_block: The smallest that the file could be used with.
  * @dma_alignment: What memory of an I/O must be aligned to, minus 1.
  * @depth: Devices below this one, as far as the file system tells.
  * @dsync: A write with IOCB_DSYNC is durable when it is over, however it is made.
@@ -50,6 +51,7 @@ struct blkfd_window {
 	u64 length;
 	u32 flags;
 	u32 block_size;
+	u32 min_block;
 	u32 dma_alignment;
 	unsigned int depth;
 	bool dsync;

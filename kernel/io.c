@@ -259,12 +259,12 @@ bool blkfd_io_start_write(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 	return true;
 }
 
-/* Direct I/O cannot go on in the middle of a block. */
+/* Direct I/O cannot go on in the middle of a block, of the file's and not of ours. */
 static bool blkfd_io_can_go_on(struct blkfd_device *dev,
 			       struct blkfd_io_cmd *cmd)
 {
 	return !(dev->window.flags & BLKFD_F_DIRECT) ||
-	       !(cmd->done & (dev->window.block_size - 1));
+	       !(cmd->done & (dev->window.min_block - 1));
 }
 
 /* An attempt that came to nothing says nothing: a worker's call will. */

@@ -590,6 +590,30 @@ TEST(reads_that_cannot_be_direct_read_nothing_ahead)
 	rig_tear_down(&rig);
 }
 
+/* Read by way of the page cache, blocks larger than pages may be there in part. */
+TEST(blocks_that_are_cached_in_part_are_read)
+{
+	struct rig rig = { .dir = TEST_DIR "/ext4" };
+	char page[PAGE];
+
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, test_scratch_mount("ext4", "nodelalloc"));
+	rig.file = full_file(rig.dir);
+	rig.dev = test_create(rig.file, BLKFD_F_DIRECT, 0, 0, 4 * PAGE);
+	if (rig.dev == -EINVAL)
+		SKIP(return, "this kernel has no blocks larger than pages");
+	ASSERT_LE(0, rig.dev);
+	rig.direct = test_reopen(rig.dev, O_RDWR | O_DIRECT);
+	ASSERT_LE(0, rig.direct);
+	ASSERT_EQ(0, journal_data_of(rig.file));
+	ASSERT_EQ(0, test_drop_caches());
+	ASSERT_EQ(0, posix_fadvise(rig.file, 0, 0, POSIX_FADV_RANDOM));
+	ASSERT_EQ(PAGE, pread(rig.file, page, PAGE, 0));
+	EXPECT_EQ(0, test_check_pattern(rig.direct, 0, 4 * PAGE, SEED));
+	EXPECT_EQ(1, counts(rig.dev, NULL).worker_ios);
+	rig_tear_down(&rig);
+}
+
 /* Uncached reads of a buffered device */
 
 FIXTURE(uncached) {
