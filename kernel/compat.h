@@ -47,8 +47,12 @@ static inline int copy_struct_to_user(void __user *dst, size_t usize,
 #define BLKFD_NO_LEASES NULL
 #endif
 
-/* Whether somebody is to be asked before the file is read, which files did not say. */
-#ifndef FMODE_FSNOTIFY_HSM
+/*
+ * Whether somebody is to be asked before the file is read. Files did not say, or, since
+ * some 6.12.x, that this may be so of any file of their file system.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
+#undef FMODE_FSNOTIFY_HSM
 #define FMODE_FSNOTIFY_HSM(mode) 0
 #endif
 

@@ -773,6 +773,23 @@ TEST_F(watched, file_below_an_overlay_is_filled_before_it_is_read)
 	EXPECT_EQ(128 + SIGKILL, test_reap(server));
 }
 
+/* By one who could be asked, and is not about this file, nor about reading any. */
+TEST(file_beside_one_that_is_watched_is_taken)
+{
+	int backing, group;
+
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, test_scratch_mount("ext4", NULL));
+	close(test_file(WATCHED, SIZE, 0));
+	backing = test_tmpfile(TEST_DIR "/ext4", SIZE);
+	ASSERT_LE(0, backing);
+	group = fanotify_init(FAN_CLASS_PRE_CONTENT | FAN_CLOEXEC, O_RDONLY);
+	if (group < 0)
+		SKIP(return, "no fanotify: %s", strerror(errno));
+	ASSERT_EQ(0, watch(group, FAN_MARK_ADD, FAN_CLOSE_WRITE));
+	EXPECT_LE(0, test_create(backing, 0, 0, 0, 0));
+}
+
 /* What the new descriptor and its device are like. */
 
 FIXTURE(device) {
