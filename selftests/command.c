@@ -219,6 +219,28 @@ TEST_F(command, new_file_is_none_while_its_device_is_mounted)
 	EXPECT_OUTPUT("dir\n", "umount $d; ls");
 }
 
+/*
+ * All of the file system but this data has its room before the disk is full; neither
+ * sync nor umount reports an error.
+ */
+#define LOSE_DATA	"mkdir small; mount -t tmpfs -o size=24M none small;\n" \
+	NEW "small/image -- sh -c 'mkfs.ext4 -q -O ^has_journal \\\n" \
+	"-E lazy_itable_init=0 {} && mount {} $d && : >$d/file && sync &&\n" \
+	"{ cat /dev/zero >small/filler; head -c 4M /dev/urandom >$d/file; sync;\n" \
+	"rm small/filler; umount $d; "
+
+TEST_F(command, new_file_is_none_if_data_was_lost)
+{
+	EXPECT_RUN(1, "device: No space left", LOSE_DATA "}'");
+	EXPECT_OUTPUT("", "ls small; umount small");
+}
+
+TEST_F(command, new_file_is_none_if_the_command_did_not_heed_a_loss)
+{
+	EXPECT_RUN(1, "of the device have failed", LOSE_DATA "sync {} || true; }'");
+	EXPECT_OUTPUT("", "ls small; umount small");
+}
+
 TEST_F(command, new_file_needs_a_size_and_nameless_files)
 {
 	EXPECT_RUN(1, "size", "blkfd exec --new $f -- true");

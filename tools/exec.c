@@ -162,6 +162,23 @@ static int run(int fd, char **argv, bool *started)
 	return pid == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }
 
+/* The command may have been told of what was lost, and have paid no heed. */
+static int check_errors(const char *file, int fd)
+{
+	struct blkfd_info info;
+	int ret = blkfd_get_info(fd, &info);
+
+	if (ret) {
+		complain("%s: device: %s", file, strerror(-ret));
+		return ret;
+	}
+	if (!info.errors)
+		return 0;
+	complain("%s: %llu requests of the device have failed: is the file system there full?",
+		 file, (unsigned long long)info.errors);
+	return -EIO;
+}
+
 /* What the command left running, or mounted, would go on to change the file. */
 static int finish_device(const char *file, int fd, const char *path)
 {
@@ -171,11 +188,13 @@ static int finish_device(const char *file, int fd, const char *path)
 	if (!ret && claimed < 0)
 		ret = -errno;
 	close(claimed);
-	close(fd);
 	if (ret == -EBUSY)
 		complain("%s: the command has left the device mounted, or in use", file);
 	else if (ret)
 		complain("%s: device: %s", file, strerror(-ret));
+	else
+		ret = check_errors(file, fd);
+	close(fd);
 	return ret;
 }
 
