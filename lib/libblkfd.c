@@ -110,7 +110,8 @@ int blkfd_path(int fd, char *path, size_t size)
 
 	if (fd < 0)
 		return -EBADF;
-	length = snprintf(text, sizeof(text), "/proc/self/fd/%d", fd);
+	/* /proc/self has the first thread's, who may have gone or have others. */
+	length = snprintf(text, sizeof(text), "/proc/thread-self/fd/%d", fd);
 	if ((size_t)length >= size)
 		return -ERANGE;
 	memcpy(path, text, length + 1);

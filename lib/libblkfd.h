@@ -84,7 +84,7 @@ int blkfd_get_instance(int control_fd, struct blkfd_instance *instance);
 int blkfd_revoke(int control_fd, int instance_fd);
 
 /*
- * Writes "/proc/self/fd/N", the path by which this process can open fd again.
+ * Writes "/proc/thread-self/fd/N", the path by which who uses it can open its fd again.
  * -EBADF: fd is negative; -ERANGE: size is too small.
  */
 int blkfd_path(int fd, char *path, size_t size);

@@ -151,7 +151,7 @@ static int private_directory(void)
 
 /*
  * The source stays readable in /proc/mounts, and programs take a path there for
- * the device that is mounted. "/proc/self/fd/N" would soon be another device, so
+ * the device that is mounted. "/proc/.../fd/N" would soon be another device, so
  * the source is a link to it, which resolves to nothing once the descriptor that
  * this returns is closed, and has a name of this device alone if the number of
  * the descriptor is used again.
@@ -168,8 +168,9 @@ static int set_source_link(int fs_fd, int fd)
 	dir = private_directory();
 	if (dir < 0)
 		return dir;
+	blkfd_path(dir, target, sizeof(target));
+	snprintf(source, sizeof(source), "%s/%s", target, name);
 	blkfd_path(fd, target, sizeof(target));
-	snprintf(source, sizeof(source), "/proc/self/fd/%d/%s", dir, name);
 	ret = symlinkat(target, dir, name) < 0 ? -errno : 0;
 	if (!ret)
 		ret = set_option(fs_fd, "source", source);

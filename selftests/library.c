@@ -368,7 +368,7 @@ TEST_F(library, path_opens_the_device)
 	int fd;
 
 	ASSERT_EQ(0, blkfd_path(self->fd, path, sizeof(path)));
-	snprintf(wanted, sizeof(wanted), "/proc/self/fd/%d", self->fd);
+	snprintf(wanted, sizeof(wanted), "/proc/thread-self/fd/%d", self->fd);
 	EXPECT_STREQ(wanted, path);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	ASSERT_LE(0, fd);
@@ -380,19 +380,19 @@ TEST_F(library, path_of_any_number_fits)
 	char path[BLKFD_PATH_MAX];
 
 	EXPECT_EQ(0, blkfd_path(INT_MAX, path, sizeof(path)));
-	EXPECT_STREQ("/proc/self/fd/2147483647", path);
+	EXPECT_STREQ("/proc/thread-self/fd/2147483647", path);
 }
 
 TEST_F(library, path_needs_room_for_all_of_it)
 {
-	char path[] = "untouched, whatever";
-	size_t size = sizeof("/proc/self/fd/7");
+	char path[] = "untouched, whatever it is";
+	size_t size = sizeof("/proc/thread-self/fd/7");
 
 	EXPECT_EQ(-ERANGE, blkfd_path(7, NULL, 0));
 	EXPECT_EQ(-ERANGE, blkfd_path(7, path, size - 1));
-	EXPECT_STREQ("untouched, whatever", path);
+	EXPECT_STREQ("untouched, whatever it is", path);
 	EXPECT_EQ(0, blkfd_path(7, path, size));
-	EXPECT_STREQ("/proc/self/fd/7", path);
+	EXPECT_STREQ("/proc/thread-self/fd/7", path);
 }
 
 TEST_F(library, path_of_a_negative_descriptor_is_ebadf)
@@ -1116,6 +1116,78 @@ TEST_F_TIMEOUT(ext4, threads_create_and_mount_at_once, 120)
 		EXPECT_EQ(0, workers[i].result);
 	}
 	EXPECT_EQ(before, count_descriptors());
+}
+
+/* That the path leads to the device, and the mount is of it: 0 or -errno. */
+static int check_descriptor(int fd)
+{
+	struct stat st, on_it, by_path;
+	char path[BLKFD_PATH_MAX];
+	int dir = blkfd_fsmount(fd, "ext4", NULL, 0);
+
+	if (dir < 0)
+		return dir;
+	if (blkfd_path(fd, path, sizeof(path)) || fstat(fd, &st) || fstat(dir, &on_it) ||
+	    stat(path, &by_path))
+		return -EIO;
+	return st.st_rdev == on_it.st_dev && st.st_rdev == by_path.st_rdev ? 0 : -EXDEV;
+}
+
+/* What is in /proc/self is the first thread's. */
+static bool first_is_gone(void *fd)
+{
+	char path[TEST_PATH_MAX];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", *(int *)fd);
+	return access(path, F_OK) < 0;
+}
+
+static void *outlive_the_first(void *fd)
+{
+	if (!test_wait(first_is_gone, fd, TEST_TIMEOUT_MS))
+		_exit(ETIME);
+	_exit(-check_descriptor(*(int *)fd));
+}
+
+TEST_F(ext4, threads_outlive_the_first)
+{
+	pthread_t thread;
+	pid_t pid = fork();
+
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		if (pthread_create(&thread, NULL, outlive_the_first, &self->fd))
+			_exit(EAGAIN);
+		pthread_exit(NULL);
+	}
+	EXPECT_EQ(0, test_reap(pid));
+}
+
+struct two_devices {
+	int fd;
+	int other;
+};
+
+/* The other device is on that number here, and here alone. */
+static void *use_own_table(void *arg)
+{
+	struct two_devices *devices = arg;
+
+	if (unshare(CLONE_FILES) || dup2(devices->other, devices->fd) < 0)
+		return (void *)(intptr_t)-errno;
+	return (void *)(intptr_t)check_descriptor(devices->fd);
+}
+
+TEST_F(ext4, thread_with_descriptors_of_its_own_mounts_these)
+{
+	struct two_devices devices = { self->fd, device_with("ext4", SIZE) };
+	pthread_t thread;
+	void *result;
+
+	ASSERT_LE(0, devices.other);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, use_own_table, &devices));
+	ASSERT_EQ(0, pthread_join(thread, &result));
+	EXPECT_EQ(0, (intptr_t)result);
 }
 
 /* The library from outside */
