@@ -57,14 +57,23 @@ int blkfd_create(int backing_fd, const struct blkfd_create_opts *opts)
 BLKFD_PUBLIC
 int blkfd_get_info(int fd, struct blkfd_info *info)
 {
-	return ioctl(fd, BLKFD_GET_INFO, info) < 0 ? -errno : 0;
+	struct stat st;
+
+	if (ioctl(fd, BLKFD_GET_INFO, info) < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	/* Device-mapper lets what is below it answer. */
+	return st.st_rdev == makedev(info->dev_major, info->dev_minor) ? 0 : -ENOTTY;
 }
 
 BLKFD_PUBLIC
 int blkfd_resize(int fd, uint64_t length)
 {
 	struct blkfd_resize resize = { .length = length };
+	struct blkfd_info info;
+	int ret = blkfd_get_info(fd, &info);
 
+	if (ret < 0)
+		return ret;
 	return ioctl(fd, BLKFD_RESIZE, &resize) < 0 ? -errno : 0;
 }
 

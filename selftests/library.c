@@ -293,6 +293,29 @@ TEST_F(library, resize_of_anything_else_is_enotty)
 	EXPECT_EQ(-EBADF, blkfd_resize(-1, 0));
 }
 
+#define DM_NAME	"blkfd-library"
+
+/* It hands ioctls on to what is below. */
+TEST_F(library, calls_on_device_mapper_above_are_enotty)
+{
+	struct blkfd_info info;
+	char table[64];
+	int fd;
+
+	ASSERT_EQ(0, blkfd_get_info(self->fd, &info));
+	snprintf(table, sizeof(table), "0 16 linear %u:%u 8", info.dev_major,
+		 info.dev_minor);
+	ASSERT_EQ(0, test_dm_create(DM_NAME, table));
+	fd = open("/dev/mapper/" DM_NAME, O_RDWR | O_CLOEXEC);
+	EXPECT_LE(0, fd);
+	EXPECT_EQ(-ENOTTY, blkfd_get_info(fd, &info));
+	EXPECT_EQ(-ENOTTY, blkfd_resize(fd, SIZE / 2));
+	EXPECT_EQ(-ENOTTY, blkfd_export_node(fd, self->dir, "node", 0600));
+	close(fd);
+	EXPECT_EQ(0, test_dm_remove(DM_NAME));
+	EXPECT_EQ(SIZE, length_of(self->fd));
+}
+
 TEST_F(library, limits_count_the_device)
 {
 	int control = blkfd_control();
