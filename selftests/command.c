@@ -293,7 +293,7 @@ TEST_F(command, suffixes_are_powers_of_1024)
 
 TEST_F(command, sizes_that_are_no_numbers_are_refused)
 {
-	EXPECT_EQ(0, RUN("for s in '' -1 +1 ' 1' 1x 1KK 1.5G 0x10 K 1Ki; do\n"
+	EXPECT_EQ(0, RUN("for s in '' -1 +1 ' 1' '1 B' 1x 1KK 1.5G 0x10 K 1Ki; do\n"
 			 "blkfd exec --size \"$s\" $f -- true;\n"
 			 "[ $? = 2 ] && [ ! -e $f ] ||\n"
 			 "{ echo \"taken: $s\"; exit 1; }; done"))

@@ -41,7 +41,8 @@ static uint64_t suffix_value(const char *suffix)
 
 	if (!*suffix)
 		return 1;
-	letter = strchr(letters, *suffix & ~0x20);
+	/* A blank is no letter, though strchr() finds what becomes of it. */
+	letter = *suffix == ' ' ? NULL : strchr(letters, *suffix & ~0x20);
 	if (!letter)
 		return 0;
 	if (!strcmp(suffix + 1, "B"))
