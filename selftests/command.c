@@ -501,6 +501,15 @@ TEST_F(command, mount_takes_attributes_and_options)
 		      "[[ $o = *,$w,* ]] || echo \"no $w in $o\"; done; echo ok");
 }
 
+/* As mount(8) has it: users are not to gain by what is in the file. */
+TEST_F(command, mount_for_users_has_no_devices_and_no_setuid)
+{
+	EXPECT_OUTPUT("rw,nosuid,nodev,noexec,relatime\nrw,nosuid,nodev,relatime\n"
+		      "rw,nosuid,nodev,relatime\n", MAKE_EXT4
+		      "for o in user users,exec owner; do blkfd mount -o $o $f $d;\n"
+		      "findmnt -no VFS-OPTIONS $d; umount $d; done");
+}
+
 TEST_F(command, mount_read_only_is_so_in_device_and_mount)
 {
 	EXPECT_OUTPUT("[\"rdonly\",\"nodiscard\"]\n", MAKE_EXT4
@@ -592,7 +601,7 @@ TEST_F(command, mount_helper_refuses_loop_devices)
 TEST_F(command, mount_helper_ignores_what_is_for_mount)
 {
 	EXPECT_OUTPUT("ext4\n", MAKE_EXT4 "mount.blkfd $f $d -o \\\n"
-		      "rw,defaults,noauto,nofail,_netdev,x-a.b=c,comment=d;\n"
+		      "rw,defaults,noauto,nofail,_netdev,x-a.b=c,comment=d,uhelper=e;\n"
 		      "findmnt -no FSTYPE $d; umount $d");
 }
 

@@ -30,6 +30,18 @@ const struct option long_options[] = {
 static const char *const ignored[] = {
 	"defaults", "auto", "noauto", "user", "nouser", "users", "group",
 	"nogroup", "owner", "noowner", "nofail", "_netdev", "comment",
+	"helper", "uhelper",
+};
+
+/* What some of them imply, if mount(8) has not said it. */
+static const struct {
+	const char *name;
+	const char *options;
+} implied[] = {
+	{ "user", "nosuid,nodev,noexec" },
+	{ "users", "nosuid,nodev,noexec" },
+	{ "group", "nosuid,nodev" },
+	{ "owner", "nosuid,nodev" },
 };
 
 /* The bytes that a suffix stands for, 0 if it is none. */
@@ -193,6 +205,18 @@ static int pass_option(struct mount_options *options, const char *name,
 	return ret;
 }
 
+/* In its place in the list: what comes behind it may take it back. */
+static int pass_implied(struct mount_options *options, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(implied); i++) {
+		if (!strcmp(name, implied[i].name))
+			return mount_options_parse(options, implied[i].options);
+	}
+	return 0;
+}
+
 int mount_options_set_type(struct mount_options *options, const char *value)
 {
 	free(options->type);
@@ -225,7 +249,7 @@ static int take_option(struct mount_options *options, const char *name,
 		return -EINVAL;
 	}
 	if (is_ignored(name))
-		return 0;
+		return pass_implied(options, name);
 	if (!strcmp(name, "loop")) {
 		complain("loop: this is no loop device; the offset is said by blkfd.offset=");
 		return -EINVAL;
