@@ -592,6 +592,12 @@ TEST_F(command, mount_helper_takes_offset_without_mount)
 		      "findmnt -no FSTYPE $d; umount $d");
 }
 
+TEST_F(command, mount_helper_takes_options_last_whatever_posix_says)
+{
+	EXPECT_OUTPUT("ext4\n", MAKE_EXT4 "POSIXLY_CORRECT=1 mount -t blkfd $f $d;\n"
+		      "findmnt -no FSTYPE $d; umount $d");
+}
+
 TEST_F(command, mount_helper_refuses_loop_devices)
 {
 	EXPECT_RUN(1, "no loop device", MAKE_EXT4

@@ -122,6 +122,8 @@ int main(int argc, char **argv)
 
 	if (open_standard_fds() < 0)
 		return EXIT_SYSTEM;
+	/* mount(8) has the options last. */
+	unsetenv("POSIXLY_CORRECT");
 	while ((c = getopt(argc, argv, "sfnvrwN:o:t:")) >= 0) {
 		if (take_option(&request, c) < 0)
 			return usage_error();
