@@ -908,6 +908,12 @@ TEST_F(command, a_full_stdout_is_an_error)
 	EXPECT_RUN(1, "standard output", "blkfd help >/dev/full");
 }
 
+TEST_F(command, without_dev_null_one_line_says_so)
+{
+	EXPECT_RUN(1, "blkfd: /dev/null: No such file",
+		   "unshare -m sh -c 'mount -t tmpfs none /dev; blkfd help'");
+}
+
 TEST_F(command, without_the_module_one_line_says_so)
 {
 	EXPECT_OUTPUT("1\n2\n", MAKE_FILE "unshare -m sh -c '\\\n"

@@ -43,12 +43,15 @@ int open_control(const char *path)
 
 int open_standard_fds(void)
 {
-	int fd;
+	int fd, error;
 
 	do {
 		fd = open("/dev/null", O_RDWR);
-		if (fd < 0)
-			return -errno;
+		error = errno;
+		if (fd < 0) {
+			complain("/dev/null: %s", strerror(error));
+			return -error;
+		}
 	} while (fd <= STDERR_FILENO);
 	close(fd);
 	return 0;
