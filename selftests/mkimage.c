@@ -702,6 +702,26 @@ TEST_F(build, shows_what_mkfs_says_when_it_fails)
 	EXPECT_TRUE(nothing_left(&self->before));
 }
 
+TEST_F(build, ends_though_sigchld_is_ignored)
+{
+	EXPECT_EQ(0, test_output(refusal, sizeof(refusal), "env", "--ignore-signal=CHLD",
+				 program(), TREE, IMAGE)) TH_LOG("%s", refusal);
+	EXPECT_EQ(1, count_images());
+}
+
+/* What it says when it finds that no holes can be punched is not for the image. */
+TEST_F(build, writes_no_message_into_the_image)
+{
+	int fd;
+
+	ASSERT_EQ(0, mount("none", IMAGES, "ramfs", 0, NULL));
+	EXPECT_EQ(0, test_command("bash", "-c", "exec \"$0\" \"$@\" <&- 2>&-", program(),
+				  "-t", "ext4", "-s", "16M", "--mkfs-option", "-b",
+				  "--mkfs-option", "1024", TREE, IMAGE));
+	fd = open(IMAGE, O_RDONLY | O_CLOEXEC);
+	EXPECT_EQ(0, test_check_zero(fd, 0, 1024));
+}
+
 TEST_F(build, refuses_wrong_usage_with_status_2)
 {
 	EXPECT_EQ(2, refused(TREE));

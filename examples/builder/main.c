@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /* mkimage: a file-system image from a directory tree. Reads the command line. */
+#include <fcntl.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 #include "builder.h"
 
 static const char usage[] =
@@ -143,10 +146,26 @@ static void raise_descriptor_limit(void)
 		die_errno("setrlimit");
 }
 
+/* Descriptors 0 to 2, if our caller closed them, are not to be the image's. */
+static void open_standard_descriptors(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+		if (fd < 0)
+			die_errno("/dev/null");
+	} while (fd <= STDERR_FILENO);
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct build build = { .type = fstype_find("xfs") };
 
+	open_standard_descriptors();
+	/* Were it ignored, as our caller may have it, no child's end could be waited for. */
+	signal(SIGCHLD, SIG_DFL);
 	parse(&build, argc, argv);
 	raise_descriptor_limit();
 	progress_start(build.quiet);
