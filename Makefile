@@ -133,16 +133,19 @@ check-style:
 check-static:
 	selftests/check-static.sh $(KERNELS)
 
+# Relative, it is from here that it means to begin.
+STAGE = DESTDIR=$(if $(DESTDIR),$(abspath $(DESTDIR)))
+
 install: lib tools
-	$(MAKE) -C lib install
-	$(MAKE) -C tools install
-	$(MAKE) -C man install
+	$(MAKE) -C lib install $(STAGE)
+	$(MAKE) -C tools install $(STAGE)
+	$(MAKE) -C man install $(STAGE)
 	$(if $(wildcard kernel/blkfd.ko),$(KBUILD) modules_install)
 
 uninstall:
-	$(MAKE) -C lib uninstall
-	$(MAKE) -C tools uninstall
-	$(MAKE) -C man uninstall
+	$(MAKE) -C lib uninstall $(STAGE)
+	$(MAKE) -C tools uninstall $(STAGE)
+	$(MAKE) -C man uninstall $(STAGE)
 	rm -f $(DESTDIR)/lib/modules/*/updates/blkfd.ko* \
 		$(DESTDIR)/lib/modules/*/updates/mountfd/blkfd_mountfd.ko*
 

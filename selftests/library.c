@@ -1346,4 +1346,15 @@ TEST_F_TIMEOUT(build, uninstall_leaves_no_file, 120)
 			    "[ -z \"$(find $stage ! -type d)\" ]\n"));
 }
 
+TEST_F_TIMEOUT(build, all_is_installed_below_one_relative_directory, 120)
+{
+	EXPECT_EQ(0, script("cp -a Makefile lib tools man uapi " TEST_DIR "\n"
+			    "cd " TEST_DIR "\n"
+			    "make install DESTDIR=stage\n"
+			    "cd stage/usr/local\n"
+			    "ls bin/blkfd lib/libblkfd.so.1 share/man/man3/libblkfd.3\n"
+			    "make -C " TEST_DIR " uninstall DESTDIR=stage\n"
+			    "[ -z \"$(find ../.. ! -type d)\" ]\n"));
+}
+
 TEST_HARNESS_MAIN
