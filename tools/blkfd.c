@@ -55,7 +55,7 @@ static const struct command {
 		"      --block-sizes BYTES,...  these logical block sizes\n"
 		"      --deny WORD,...   none that are direct, or no-discard\n"
 		"      --read-only       read-only ones\n"
-		"      --owner UID[:GID]  of the file (0:0)\n"
+		"      --owner UID[:GID]  of the file (yours)\n"
 		"      --mode MODE       its permissions (600)\n", false,
 	}, {
 		"revoke", revoke_main, "PATH...",
