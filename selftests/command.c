@@ -598,6 +598,23 @@ TEST_F(command, mount_helper_takes_options_last_whatever_posix_says)
 		      "findmnt -no FSTYPE $d; umount $d");
 }
 
+/* Two devices over a file do not know of each other: the file system would suffer. */
+TEST_F(command, mount_helper_mounts_nothing_twice_at_one_place)
+{
+	EXPECT_OUTPUT("1\n", MAKE_EXT4 "echo \"$f $d blkfd defaults 0 0\" >tab;\n"
+		      "mount -a -T tab; ! mount -a -T tab 2>log && findmnt -rn $d | wc -l;\n"
+		      "umount $d");
+	EXPECT_OUTPUT("", "grep -L 'mounted on .*dir already' log");
+}
+
+TEST_F(command, mount_helper_mounts_another_window_above)
+{
+	EXPECT_OUTPUT("2\n", "truncate -s 32M $f; for at in 0 16M; do\n"
+		      "blkfd exec --offset $at --length 16M $f -- mkfs.ext4 -q {};\n"
+		      "mount -t blkfd -o blkfd.offset=$at,length=16M $f $d; done;\n"
+		      "findmnt -rn $d | wc -l; umount $d; umount $d");
+}
+
 TEST_F(command, mount_helper_refuses_loop_devices)
 {
 	EXPECT_RUN(1, "no loop device", MAKE_EXT4

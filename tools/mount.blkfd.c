@@ -5,9 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "common.h"
+#include "device-info.h"
 
 /* Exit statuses, as mount(8) has them. */
 #define EXIT_USAGE 1
@@ -93,6 +96,46 @@ static bool is_system_error(int error)
 	       error == ENFILE || error == ENOSPC;
 }
 
+/* The blkfd device that is mounted there; UINT64_MAX: none that can be seen. */
+static uint64_t device_mounted_on(const char *dir)
+{
+	char path[64], target[256];
+	unsigned long long id;
+	struct stat st;
+	ssize_t length;
+
+	if (stat(dir, &st) < 0)
+		return UINT64_MAX;
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(st.st_dev),
+		 minor(st.st_dev));
+	length = readlink(path, target, sizeof(target) - 1);
+	if (length < 0)
+		return UINT64_MAX;
+	target[length] = 0;
+	return sscanf(basename(target), "blkfd%llu", &id) == 1 ? id : UINT64_MAX;
+}
+
+/*
+ * mount -a knows what is mounted by its source, which is not the file. Once more is
+ * a second device, and two that are written to ruin a file system.
+ */
+static bool is_mounted(const char *file, uint64_t offset, const char *dir)
+{
+	struct device_info device;
+	struct stat st;
+	bool same;
+
+	if (stat(file, &st) < 0 ||
+	    device_info_read(&device, device_mounted_on(dir)) < 0)
+		return false;
+	same = S_ISREG(st.st_mode) && device.info.offset == offset &&
+	       device.info.backing_ino == st.st_ino &&
+	       device.info.backing_major == major(st.st_dev) &&
+	       device.info.backing_minor == minor(st.st_dev);
+	device_info_free(&device);
+	return same;
+}
+
 /* The file is looked up in our namespace, the directory in the other one. */
 static int mount_file(const struct request *request, const char *file,
 		      const char *dir)
@@ -104,6 +147,9 @@ static int mount_file(const struct request *request, const char *file,
 		namespace = open_namespace(request->namespace);
 		if (namespace < 0)
 			return EXIT_SYSTEM;
+	} else if (is_mounted(file, request->options.device.create.offset, dir)) {
+		complain("%s: mounted on %s already", file, dir);
+		return EXIT_MOUNT;
 	}
 	fd = device_open(&backing, file, &request->options.device);
 	if (fd < 0)
