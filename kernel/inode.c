@@ -188,7 +188,7 @@ static int blkfd_inode_fsync(struct file *file, loff_t start, loff_t end,
 	ret = blkfd_inode_block_fops->fsync(file, start, end, datasync);
 	/* The flush that has just failed is one of those noted, too. */
 	if (ret)
-		file_check_and_advance_wb_err(file);
+		ret = file_check_and_advance_wb_err(file) ?: ret;
 	lost = xchg(&dev->write_error, 0);
 	return ret ?: lost;
 }
