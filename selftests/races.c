@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -206,10 +207,12 @@ static void write_same(struct thread *thread)
 
 static void resize(struct thread *thread)
 {
-	uint64_t length = (random_of(thread, BLOCKS) + 1) * BLOCK;
+	struct blkfd_resize arg = {
+		.length = random_of(thread, 2) ? (random_of(thread, BLOCKS) + 1) * BLOCK : 0,
+	};
+	int fd = FIRST + random_of(thread, SLOTS - MOUNTED);
 
-	JUDGE("resize", blkfd_resize(FIRST + random_of(thread, SLOTS - MOUNTED),
-				     random_of(thread, 2) ? length : 0),
+	JUDGE("resize", ioctl(fd, BLKFD_RESIZE, &arg) ? -errno : 0,
 	      EBADF, EACCES, EPERM, EINTR);
 }
 
@@ -217,7 +220,7 @@ static void get_info(struct thread *thread)
 {
 	struct blkfd_info info;
 	char text[256];
-	int ret = JUDGE("get_info", blkfd_get_info(random_slot(thread), &info), EBADF);
+	int ret = JUDGE("get_info", test_info(random_slot(thread), &info), EBADF);
 
 	if (!ret)
 		test_attr(info.id, "blkfd/stats", text, sizeof(text));
