@@ -512,20 +512,6 @@ TEST_F(direct, first_writes_to_a_hole_take_workers)
 	close(file);
 }
 
-static int create_as_nobody(int file)
-{
-	const struct blkfd_create arg = { .fd = file };
-	int control = open("/dev/blkfd", O_RDWR | O_CLOEXEC), dev;
-
-	if (control < 0 || setresuid(-1, NOBODY, 0))
-		return -errno;
-	dev = test_create_by(control, &arg);
-	if (setresuid(-1, 0, 0))
-		return -errno;
-	close(control);
-	return dev;
-}
-
 /* Root could write to a program and leave it one that is run as another user. */
 TEST(rights_are_those_of_the_creator)
 {
@@ -535,7 +521,7 @@ TEST(rights_are_those_of_the_creator)
 
 	ASSERT_EQ(0, test_private_mounts());
 	ASSERT_EQ(0, rig_file(&rig, "tmpfs"));
-	rig.dev = create_as_nobody(rig.file);
+	rig.dev = test_create_as(NOBODY, rig.file);
 	ASSERT_LE(0, rig.dev);
 	rig.direct = test_reopen(rig.dev, O_RDWR | O_DIRECT);
 	ASSERT_LE(0, rig.direct);

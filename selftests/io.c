@@ -1153,22 +1153,6 @@ FIXTURE_VARIANT_ADD(io_reserve, device_of_nobody) {
 	.creator = NOBODY, .error = ENOSPC
 };
 
-static int create_as(uid_t uid, int file)
-{
-	struct blkfd_create arg = { .fd = file };
-	int control = open("/dev/blkfd", O_RDWR | O_CLOEXEC), ret;
-
-	if (control < 0 || setresuid(-1, uid, 0))
-		return -errno;
-	ret = ioctl(control, BLKFD_CREATE, &arg);
-	if (ret < 0)
-		ret = -errno;
-	if (setresuid(-1, 0, 0))
-		return -errno;
-	close(control);
-	return ret;
-}
-
 FIXTURE_SETUP(io_reserve)
 {
 	ASSERT_EQ(0, test_private_mounts());
@@ -1178,7 +1162,7 @@ FIXTURE_SETUP(io_reserve)
 	ASSERT_EQ(0, mount(TEST_DISK, FULL_DIR, "ext4", 0, NULL));
 	self->file = test_tmpfile(FULL_DIR, RESERVE_SIZE);
 	ASSERT_LE(0, self->file);
-	self->dev = create_as(variant->creator, self->file);
+	self->dev = test_create_as(variant->creator, self->file);
 	ASSERT_LE(0, self->dev);
 	self->direct = test_reopen(self->dev, O_RDWR | O_DIRECT);
 	ASSERT_LE(0, self->direct);
@@ -1712,7 +1696,7 @@ static int open_as(uid_t user, const char *path)
 		return -errno;
 	pid = fork();
 	if (!pid) {
-		if (setresgid(user, user, user) || setresuid(user, user, user))
+		if (test_become(user))
 			_exit(1);
 		fd = open(path, O_RDWR | O_CLOEXEC);
 		_exit(fd < 0 || test_send_fd(socks[1], fd));

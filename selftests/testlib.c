@@ -58,6 +58,20 @@ int test_create_by(int control, const struct blkfd_create *arg)
 	return fd < 0 ? -errno : fd;
 }
 
+int test_create_as(uid_t user, int fd)
+{
+	const struct blkfd_create arg = { .fd = fd };
+	int control = open("/dev/blkfd", O_RDWR | O_CLOEXEC), dev;
+
+	if (control < 0 || setresuid(-1, user, 0))
+		return -errno;
+	dev = test_create_by(control, &arg);
+	if (setresuid(-1, 0, 0))
+		return -errno;
+	close(control);
+	return dev;
+}
+
 unsigned long test_sized(unsigned long request, size_t size)
 {
 	return _IOC(_IOC_DIR(request), _IOC_TYPE(request), _IOC_NR(request),

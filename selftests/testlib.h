@@ -71,6 +71,9 @@ int test_create(int fd, uint32_t flags, uint64_t offset, uint64_t length,
 /* The same, by an open control file. */
 int test_create_by(int control, const struct blkfd_create *arg);
 
+/* All defaults, by this effective uid, on a /dev/blkfd opened as who calls. */
+int test_create_as(uid_t user, int fd);
+
 /* The request of this number, with another struct size. */
 unsigned long test_sized(unsigned long request, size_t size);
 
