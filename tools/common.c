@@ -43,14 +43,14 @@ int open_control(const char *path)
 
 int open_standard_fds(void)
 {
-	int fd, error;
+	int fd, ret;
 
 	do {
 		fd = open("/dev/null", O_RDWR);
-		error = errno;
 		if (fd < 0) {
-			complain("/dev/null: %s", strerror(error));
-			return -error;
+			ret = -errno;
+			complain("/dev/null: %s", strerror(-ret));
+			return ret;
 		}
 	} while (fd <= STDERR_FILENO);
 	close(fd);

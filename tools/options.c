@@ -26,22 +26,17 @@ const struct option long_options[] = {
 	{ }
 };
 
-/* What mount(8) and fstab(5) keep for themselves. */
-static const char *const ignored[] = {
-	"defaults", "auto", "noauto", "user", "nouser", "users", "group",
-	"nogroup", "owner", "noowner", "nofail", "_netdev", "comment",
-	"helper", "uhelper",
-};
-
-/* What some of them imply, if mount(8) has not said it. */
-static const struct {
+/* What mount(8) and fstab(5) keep for themselves, and what that implies if it is here. */
+static const struct mount_word {
 	const char *name;
-	const char *options;
-} implied[] = {
-	{ "user", "nosuid,nodev,noexec" },
+	const char *implied;
+} mount_words[] = {
+	{ "defaults" }, { "auto" }, { "noauto" }, { "nofail" }, { "_netdev" },
+	{ "comment" }, { "helper" }, { "uhelper" },
+	{ "user", "nosuid,nodev,noexec" }, { "nouser" },
 	{ "users", "nosuid,nodev,noexec" },
-	{ "group", "nosuid,nodev" },
-	{ "owner", "nosuid,nodev" },
+	{ "group", "nosuid,nodev" }, { "nogroup" },
+	{ "owner", "nosuid,nodev" }, { "noowner" },
 };
 
 /* The bytes that a suffix stands for, 0 if it is none. */
@@ -182,17 +177,15 @@ static const struct option *device_option_find(const char *name)
 	return NULL;
 }
 
-static bool is_ignored(const char *name)
+static const struct mount_word *find_mount_word(const char *name)
 {
 	size_t i;
 
-	if (!strncmp(name, "x-", 2) || !strncmp(name, "X-", 2))
-		return true;
-	for (i = 0; i < ARRAY_SIZE(ignored); i++) {
-		if (!strcmp(name, ignored[i]))
-			return true;
+	for (i = 0; i < ARRAY_SIZE(mount_words); i++) {
+		if (!strcmp(name, mount_words[i].name))
+			return &mount_words[i];
 	}
-	return false;
+	return NULL;
 }
 
 static int pass_option(struct mount_options *options, const char *name,
@@ -203,18 +196,6 @@ static int pass_option(struct mount_options *options, const char *name,
 	if (ret < 0)
 		complain("%s: %s", name, strerror(-ret));
 	return ret;
-}
-
-/* In its place in the list: what comes behind it may take it back. */
-static int pass_implied(struct mount_options *options, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(implied); i++) {
-		if (!strcmp(name, implied[i].name))
-			return mount_options_parse(options, implied[i].options);
-	}
-	return 0;
 }
 
 int mount_options_set_type(struct mount_options *options, const char *value)
@@ -230,12 +211,14 @@ int mount_options_set_type(struct mount_options *options, const char *value)
 static int take_option(struct mount_options *options, const char *name,
 		       const char *value)
 {
+	const struct mount_word *word;
 	const struct option *option;
 
 	/* mount(8) takes "offset" for itself, and makes a loop device of it. */
 	if (!strncmp(name, "blkfd.", 6))
 		name += 6;
 	option = device_option_find(name);
+	word = find_mount_word(name);
 	/* A mount is read-only with its device; mount(8) always says one of both. */
 	if (!value && !strcmp(name, "ro"))
 		return device_option_set(&options->device, "read-only", NULL);
@@ -248,8 +231,12 @@ static int take_option(struct mount_options *options, const char *name,
 			 "needs a value");
 		return -EINVAL;
 	}
-	if (is_ignored(name))
-		return pass_implied(options, name);
+	/* In its place in the list: what comes behind it may take it back. */
+	if (word)
+		return word->implied ?
+		       mount_options_parse(options, word->implied) : 0;
+	if (!strncmp(name, "x-", 2) || !strncmp(name, "X-", 2))
+		return 0;
 	if (!strcmp(name, "loop")) {
 		complain("loop: this is no loop device; the offset is said by blkfd.offset=");
 		return -EINVAL;
