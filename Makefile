@@ -134,7 +134,7 @@ check-static:
 	selftests/check-static.sh $(KERNELS)
 
 # Relative, it is from here that it means to begin.
-STAGE = DESTDIR=$(if $(DESTDIR),$(abspath $(DESTDIR)))
+STAGE = DESTDIR=$(abspath $(DESTDIR))
 
 install: lib tools
 	$(MAKE) -C lib install $(STAGE)
