@@ -119,13 +119,21 @@ static void blkfd_worker_merge(struct blkfd_device *dev,
 	}
 }
 
+/* From here on the scheduler tells of a thread that goes to sleep. */
+static void blkfd_worker_watch_sleep(struct blkfd_worker_run *run)
+{
+	list_add(&run->sleeps.list, &run->plug.cb_list);
+}
+
 /*
  * The next command, with its neighbours; without one, the worker is off the
- * device if it @may_go.
+ * device if it @may_go. A worker that counts as awake is watched, whatever it is
+ * at: nobody else is woken meanwhile.
  */
-static struct blkfd_io_cmd *blkfd_worker_take(struct blkfd_worker *worker,
+static struct blkfd_io_cmd *blkfd_worker_take(struct blkfd_worker_run *run,
 					      bool may_go)
 {
+	struct blkfd_worker *worker = run->worker;
 	struct blkfd_device *dev = worker->dev;
 	struct blkfd_io_cmd *cmd;
 
@@ -133,11 +141,13 @@ static struct blkfd_io_cmd *blkfd_worker_take(struct blkfd_worker *worker,
 	if (worker->state == BLKFD_WORKER_ASLEEP) {
 		worker->state = BLKFD_WORKER_AWAKE;
 		dev->workers_awake++;
+		blkfd_worker_watch_sleep(run);
 	}
 	cmd = blkfd_io_list_take(&dev->backlog);
 	if (cmd)
 		blkfd_worker_merge(dev, cmd);
 	if (!cmd && may_go) {
+		list_del(&run->sleeps.list);
 		worker->state = BLKFD_WORKER_IDLE;
 		dev->workers_awake--;
 	}
@@ -202,12 +212,12 @@ static struct blkfd_io_cmd *blkfd_worker_next(struct blkfd_worker_run *run)
 
 	if (run->ended_count >= BLKFD_WORKER_BATCH)
 		blkfd_worker_end_commands(run);
-	cmd = blkfd_worker_take(run->worker, !run->ended_count);
+	cmd = blkfd_worker_take(run, !run->ended_count);
 	if (cmd || !run->ended_count)
 		return cmd;
 	blkfd_worker_end_commands(run);
 	cond_resched();
-	return blkfd_worker_take(run->worker, true);
+	return blkfd_worker_take(run, true);
 }
 
 /*
@@ -222,7 +232,6 @@ static void blkfd_worker_sleeps(struct blk_plug_cb *cb, bool from_schedule)
 	struct blkfd_device *dev = worker->dev;
 	unsigned long flags;
 
-	INIT_LIST_HEAD(&cb->list);
 	spin_lock_irqsave(&dev->worker_lock, flags);
 	blkfd_worker_leave_ends(run);
 	worker->state = BLKFD_WORKER_ASLEEP;
@@ -257,8 +266,6 @@ static void blkfd_worker_charge_for(struct blkfd_worker_run *run,
 static void blkfd_worker_execute(struct blkfd_worker_run *run,
 				 struct blkfd_io_cmd *cmd)
 {
-	if (list_empty(&run->sleeps.list))
-		list_add(&run->sleeps.list, &run->plug.cb_list);
 	blkfd_worker_charge_for(run, cmd);
 	if (!blkfd_io_execute(run->worker->dev, cmd))
 		return;
@@ -271,17 +278,16 @@ static void blkfd_worker_run(struct blkfd_worker *worker)
 	struct blkfd_worker_run run = {
 		.worker		= worker,
 		.sleeps.callback = blkfd_worker_sleeps,
-		.sleeps.list	= LIST_HEAD_INIT(run.sleeps.list),
 	};
 	struct blkfd_io_cmd *cmd;
 
 	blkfd_io_list_init(&run.ended);
 	blk_start_plug(&run.plug);
+	blkfd_worker_watch_sleep(&run);
 	while ((cmd = blkfd_worker_next(&run))) {
 		blkfd_worker_execute(&run, cmd);
 		cond_resched();
 	}
-	list_del_init(&run.sleeps.list);
 	blk_finish_plug(&run.plug);
 	blkfd_worker_charge(&run, NULL, NULL);
 }

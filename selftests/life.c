@@ -71,7 +71,7 @@ static bool backing_released(void *arg)
 
 static bool loaded_again(void *arg)
 {
-	return !test_module_unload() && !test_module_load();
+	return !test_module_unload(TEST_MODULE) && !test_module_load(TEST_MODULE_PATH, "");
 }
 
 static int make_ext4(int fd)
@@ -539,7 +539,7 @@ TEST(dirty_mapping_is_written_by_munmap_of_the_last_reference)
 
 TEST_F(lifetime, module_is_pinned_by_a_descriptor)
 {
-	EXPECT_EQ(-EWOULDBLOCK, test_module_unload());
+	EXPECT_EQ(-EWOULDBLOCK, test_module_unload(TEST_MODULE));
 	EXPECT_EQ(self->id, test_id(self->fd));
 }
 
@@ -548,7 +548,7 @@ TEST_F(lifetime, module_is_pinned_by_a_mount)
 	ASSERT_EQ(0, make_ext4(self->fd));
 	ASSERT_EQ(0, blkfd_mount(self->fd, "ext4", NULL, 0, UPPER, NULL, 0));
 	ASSERT_EQ(0, close(self->fd));
-	EXPECT_EQ(-EWOULDBLOCK, test_module_unload());
+	EXPECT_EQ(-EWOULDBLOCK, test_module_unload(TEST_MODULE));
 	ASSERT_EQ(0, umount(UPPER));
 	EXPECT_GONE();
 }
@@ -560,7 +560,7 @@ TEST_F(lifetime, module_is_pinned_by_the_control_file)
 	ASSERT_LE(0, control);
 	ASSERT_EQ(0, close(self->fd));
 	ASSERT_TRUE(test_wait_none());
-	EXPECT_EQ(-EWOULDBLOCK, test_module_unload());
+	EXPECT_EQ(-EWOULDBLOCK, test_module_unload(TEST_MODULE));
 }
 
 TEST_F(lifetime, module_goes_and_comes_when_all_is_closed)
@@ -597,7 +597,7 @@ TEST_F(lifetime, module_goes_only_after_names_of_dead_devices)
 	name = open(path, O_PATH | O_CLOEXEC);
 	ASSERT_LE(0, name);
 	ASSERT_EQ(0, close(self->fd));
-	EXPECT_EQ(-EWOULDBLOCK, test_module_unload());
+	EXPECT_EQ(-EWOULDBLOCK, test_module_unload(TEST_MODULE));
 	EXPECT_EQ(0, fstat(name, &st));
 	ASSERT_EQ(0, blkfd_path(name, path, sizeof(path)));
 	EXPECT_EQ(-1, open(path, O_RDONLY | O_CLOEXEC));

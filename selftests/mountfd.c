@@ -25,7 +25,7 @@
 #define TARGET		TEST_DIR "/target"
 #define NODE		TEST_DIR "/node"
 #define OTHER		"blkfd_other_patch"
-#define OTHER_PATH	"selftests/livepatch/blkfd_other_patch.ko"
+#define OTHER_PATH	"selftests/modules/blkfd_other_patch.ko"
 #define UNPRIVILEGED	1000
 
 /* Calls, with -errno */

@@ -310,9 +310,9 @@ static void unload_and_load(struct shared *shared)
 	char byte;
 
 	while (!shared->stop && read(shared->tick[0], &byte, 1) == 1) {
-		if (!test_module_unload())
+		if (!test_module_unload(TEST_MODULE))
 			atomic_fetch_add(&shared->unloads, 1);
-		test_module_load();
+		test_module_load(TEST_MODULE_PATH, "");
 	}
 }
 
@@ -332,7 +332,7 @@ static bool is_none_left(void *unused)
 
 static bool is_loaded(void *unused)
 {
-	int ret = test_module_load();
+	int ret = test_module_load(TEST_MODULE_PATH, "");
 
 	return !ret || ret == -EEXIST;
 }

@@ -430,8 +430,7 @@ static int livepatch_settle(const char *name)
 			 6 * TEST_TIMEOUT_MS) ? 0 : -ETIMEDOUT;
 }
 
-/* From a path as top_path() takes it. */
-static int load_module(const char *path, const char *parameters)
+int test_module_load(const char *path, const char *parameters)
 {
 	char full[512];
 	int fd, ret;
@@ -447,14 +446,9 @@ static int load_module(const char *path, const char *parameters)
 	return ret;
 }
 
-int test_module_load(void)
+int test_module_unload(const char *name)
 {
-	return load_module("kernel/blkfd.ko", "");
-}
-
-int test_module_unload(void)
-{
-	return syscall(SYS_delete_module, "blkfd", O_NONBLOCK) ? -errno : 0;
+	return syscall(SYS_delete_module, name, O_NONBLOCK) ? -errno : 0;
 }
 
 int test_livepatch_load(const char *path, const char *parameters)
@@ -463,7 +457,7 @@ int test_livepatch_load(const char *path, const char *parameters)
 	char name[64];
 	int ret;
 
-	ret = load_module(path, parameters);
+	ret = test_module_load(path, parameters);
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(slash + 1, "."),
 		 slash + 1);
 	return ret ?: livepatch_settle(name);

@@ -198,14 +198,17 @@ int test_drop_caches(void);
 /* Loads the module unless it is there: false, silently, if there is none. */
 bool test_has_module(const char *name);
 
-/* blkfd itself, as it was built beside the tests: 0 or -errno, at once. */
-int test_module_load(void);
-int test_module_unload(void);
-
 /*
- * Loads the .ko at this path, given from the top of the tree, and waits until the
- * patch in it is in force; parameters as for insmod. -ENOENT: it was not built.
+ * Loads the .ko at this path, given from the top of the tree; parameters as for insmod:
+ * 0 or -errno, at once. -ENOENT: it was not built.
  */
+int test_module_load(const char *path, const char *parameters);
+int test_module_unload(const char *name);
+
+#define TEST_MODULE		"blkfd"
+#define TEST_MODULE_PATH	"kernel/blkfd.ko"
+
+/* The same, and waits until the patch in it is in force. */
 int test_livepatch_load(const char *path, const char *parameters);
 
 /* Disables the patch of this name: 0 or -errno. It may stay in force for a while. */

@@ -171,6 +171,27 @@ TEST_F(worker, ends_nothing_on_its_way_to_sleep)
 	close(direct);
 }
 
+#define WAITING		"blkfd_waiting_end"
+#define WAITING_PATH	"selftests/modules/blkfd_waiting_end.ko"
+
+/*
+ * The worker has slept over the first bio, and counts as awake again when it ends it:
+ * somebody has to be woken for the second.
+ */
+TEST_F(worker, leaves_the_backlog_to_another_when_an_end_waits)
+{
+	char path[TEST_PATH_MAX], device[TEST_PATH_MAX + 16];
+	int ret;
+
+	test_fd_path(self->dev, path, sizeof(path));
+	snprintf(device, sizeof(device), "device=%s", path);
+	ret = test_module_load(WAITING_PATH, device);
+	if (ret == -ENOENT)
+		SKIP(return, "without kernel headers no module was built");
+	ASSERT_EQ(0, ret);
+	EXPECT_EQ(0, test_module_unload(WAITING));
+}
+
 #define IMAGE		TEST_DIR "/image"
 #define TREE		TEST_DIR "/tree"
 #define TARGET		TEST_DIR "/target"
