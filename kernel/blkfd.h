@@ -325,6 +325,8 @@ void blkfd_info_fill(struct blkfd_device *dev, struct blkfd_info *info);
 /* inline.c */
 void blkfd_inline_init_device(struct blkfd_device *dev);
 bool blkfd_inline_submit(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
+void blkfd_inline_count_attempt(struct blkfd_device *dev,
+				const struct blkfd_io_cmd *cmd);
 ssize_t blkfd_inline_write_iter(struct blkfd_device *dev, struct kiocb *iocb,
 				struct iov_iter *iter);
 

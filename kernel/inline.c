@@ -329,6 +329,25 @@ ssize_t blkfd_inline_write_iter(struct blkfd_device *dev, struct kiocb *iocb,
 	return ret;
 }
 
+/**
+ * blkfd_inline_count_attempt - see what came of a call that might not wait
+ * @dev: The command's device.
+ * @cmd: The command; the call is over, and the result is its.
+ *
+ * One that came to nothing says nothing else: a worker's call will.
+ */
+void blkfd_inline_count_attempt(struct blkfd_device *dev,
+				const struct blkfd_io_cmd *cmd)
+{
+	if (cmd->result > 0) {
+		if (READ_ONCE(dev->inline_misses))
+			WRITE_ONCE(dev->inline_misses, 0);
+		return;
+	}
+	WRITE_ONCE(dev->inline_misses, READ_ONCE(dev->inline_misses) + 1);
+	this_cpu_inc(dev->io_stats->would_block);
+}
+
 /*
  * What the file system below submits, and waits for, must not be queued behind
  * the bio that is being submitted now.

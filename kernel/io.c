@@ -267,19 +267,6 @@ static bool blkfd_io_can_go_on(struct blkfd_device *dev,
 	       !(cmd->done & (dev->window.min_block - 1));
 }
 
-/* An attempt that came to nothing says nothing: a worker's call will. */
-static void blkfd_io_count_attempt(struct blkfd_device *dev,
-				   struct blkfd_io_cmd *cmd)
-{
-	if (cmd->result > 0) {
-		if (READ_ONCE(dev->inline_misses))
-			WRITE_ONCE(dev->inline_misses, 0);
-		return;
-	}
-	WRITE_ONCE(dev->inline_misses, READ_ONCE(dev->inline_misses) + 1);
-	this_cpu_inc(dev->io_stats->would_block);
-}
-
 static bool blkfd_io_can_merge(const struct blkfd_io_cmd *cmd)
 {
 	enum req_op op = bio_op(cmd->bio);
@@ -394,7 +381,7 @@ static bool blkfd_io_is_over(struct blkfd_device *dev,
 	if (blkfd_io_is_file_write(dev, cmd))
 		kiocb_end_write(&cmd->iocb);
 	if (cmd->nowait)
-		blkfd_io_count_attempt(dev, cmd);
+		blkfd_inline_count_attempt(dev, cmd);
 	if (cmd->merged && cmd->result != cmd->length) {
 		kfree(cmd->bvecs);
 		blkfd_io_unmerge(dev, cmd);
