@@ -165,7 +165,6 @@ static void blkfd_io_end_merged(struct blkfd_io_cmd *cmd)
 {
 	struct blkfd_io_cmd *pos, *next;
 
-	kfree(cmd->bvecs);
 	for (pos = cmd->merged; pos; pos = next) {
 		next = pos->next;
 		pos->error = cmd->error;
@@ -382,8 +381,9 @@ static bool blkfd_io_is_over(struct blkfd_device *dev,
 		kiocb_end_write(&cmd->iocb);
 	if (cmd->nowait)
 		blkfd_inline_count_attempt(dev, cmd);
-	if (cmd->merged && cmd->result != cmd->length) {
+	if (cmd->merged)
 		kfree(cmd->bvecs);
+	if (cmd->merged && cmd->result != cmd->length) {
 		blkfd_io_unmerge(dev, cmd);
 		blkfd_worker_queue(dev, cmd);
 		return false;
@@ -675,9 +675,6 @@ bool blkfd_io_execute(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 		cmd->error = blkfd_io_fsync(dev, cmd);
 		return true;
 	}
-	/* From here on, until it ends, what is merged has its vector. */
-	if (cmd->merged && !blkfd_io_collect_bvecs(cmd))
-		blkfd_io_unmerge(dev, cmd);
 	if (blkfd_io_is_refused(dev, bio)) {
 		cmd->error = -EIO;
 		return true;
@@ -692,6 +689,9 @@ bool blkfd_io_execute(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 		cmd->error = blkfd_io_allocate(dev, bio);
 		return true;
 	}
+	/* Until the call is over, what is merged has its vector. */
+	if (cmd->merged && !blkfd_io_collect_bvecs(cmd))
+		blkfd_io_unmerge(dev, cmd);
 	cmd->nowait = false;
 	cmd->fsync = blkfd_io_wants_fsync(dev, bio);
 	blkfd_io_start_write(dev, cmd);
