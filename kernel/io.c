@@ -54,7 +54,7 @@ static struct blkfd_device *blkfd_io_device(const struct bio *bio)
 	return bio->bi_bdev->bd_disk->private_data;
 }
 
-static blk_status_t blkfd_io_status(int error)
+static blk_status_t blkfd_io_status(enum req_op op, int error)
 {
 	switch (error) {
 	case -EDQUOT:
@@ -62,6 +62,11 @@ static blk_status_t blkfd_io_status(int error)
 	case -EAGAIN:
 		/* Means something else to who sent the bio. */
 		return BLK_STS_IOERR;
+	case -EOPNOTSUPP:
+		/* Of a flush it would mean that none is needed. */
+		if (op == REQ_OP_READ || op == REQ_OP_WRITE)
+			return BLK_STS_IOERR;
+		return BLK_STS_NOTSUPP;
 	default:
 		return errno_to_blk_status(error);
 	}
@@ -211,8 +216,8 @@ void blkfd_io_end(struct blkfd_io_cmd *cmd)
 	if (cmd->merged)
 		blkfd_io_end_merged(cmd);
 	if (cmd->error) {
-		bio->bi_status = blkfd_io_status(cmd->error);
-		if (cmd->error != -EOPNOTSUPP) {
+		bio->bi_status = blkfd_io_status(bio_op(bio), cmd->error);
+		if (bio->bi_status != BLK_STS_NOTSUPP) {
 			atomic64_inc(&dev->io_errors);
 			blkfd_io_note_loss(dev, bio);
 		}

@@ -1871,6 +1871,20 @@ TEST_F(io_power, of_which_the_server_cannot_be_sure_is_eio)
 					   RWF_DSYNC));
 }
 
+/* For the block layer, a flush that is not supported is one that is not needed. */
+TEST_F(io_power, that_the_server_does_not_support_is_eio)
+{
+	struct blkfd_info info;
+
+	*self->fuse.fsync_error = -EOPNOTSUPP;
+	EXPECT_EQ(-1, fsync(self->dev));
+	EXPECT_EQ(EIO, errno);
+	ASSERT_EQ(0, test_info(self->dev, &info));
+	EXPECT_EQ(1, info.errors);
+	*self->fuse.fsync_error = 0;
+	EXPECT_EQ(0, fsync(self->dev));
+}
+
 /* A 9p client without a cache writes all to the server's at once. */
 TEST(durable_write_by_9p_reaches_the_file)
 {
