@@ -274,6 +274,18 @@ static int blkfd_backing_open_flags(const struct blkfd_window *window)
 	return flags | (window->flags & BLKFD_F_RDONLY ? O_RDONLY : O_RDWR);
 }
 
+/* NFS asks its server on behalf of the file's cred, FUSE, 9p and SMB of the task's. */
+static struct file *blkfd_backing_reopen(const struct blkfd_window *window)
+{
+	const struct cred *cred = window->file->f_cred;
+	const struct cred *old_cred = override_creds(cred);
+	struct file *file = dentry_open(&window->file->f_path,
+					blkfd_backing_open_flags(window), cred);
+
+	revert_creds(old_cred);
+	return file;
+}
+
 /**
  * blkfd_backing_open - open the backing file for the device alone
  * @window: As blkfd_backing_check() filled it in, its file the caller's. On
@@ -281,17 +293,15 @@ static int blkfd_backing_open_flags(const struct blkfd_window *window)
  *
  * Each open file is told of an error in writing back once. Shared with whoever
  * made the device, an fsync() of theirs would take what the device's own is to
- * report. Whoever makes the device, NFS asks its server on behalf of who opened
- * the descriptor, as it would for that.
+ * report. Whoever makes the device, a file's server is asked on behalf of who
+ * opened the descriptor, as it was for that.
  *
  * Returns: 0, -EOPNOTSUPP as struct blkfd_create says, or an errno as for open(2).
  */
 int blkfd_backing_open(struct blkfd_window *window)
 {
-	struct file *file;
+	struct file *file = blkfd_backing_reopen(window);
 
-	file = dentry_open(&window->file->f_path, blkfd_backing_open_flags(window),
-			   window->file->f_cred);
 	if (window->flags & BLKFD_F_DIRECT && file == ERR_PTR(-EINVAL))
 		return -EOPNOTSUPP;
 	if (IS_ERR(file))

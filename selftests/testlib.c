@@ -574,6 +574,7 @@ struct fuse_file {
 	int *fsync_error;
 	uint64_t size;
 	uint32_t block;
+	uid_t owner;
 	int *reopen_error;
 	unsigned int opens;
 	uint32_t open_flags;
@@ -654,6 +655,8 @@ static int fuse_answer(struct fuse_file *file,
 		fuse_attr(file, &out->attr.attr);
 		return sizeof(out->attr);
 	case FUSE_OPEN:
+		if (in->header.uid != file->owner)
+			return -EACCES;
 		if (file->opens++ % 2 && *file->reopen_error)
 			return -*file->reopen_error;
 		out->open.open_flags = FOPEN_NOFLUSH | file->open_flags;
@@ -700,6 +703,7 @@ int test_fuse_mount(struct test_fuse *fuse, const char *path, uint64_t size,
 	struct fuse_file file = {
 		.size = size,
 		.block = block,
+		.owner = fuse->owner,
 		.open_flags = fuse->open_flags,
 	};
 	char options[128];
