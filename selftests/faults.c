@@ -479,6 +479,15 @@ static int work_shrink(struct below *below)
 	       ioctl(below->dev, BLKFD_RESIZE, &arg) ? -errno : 0;
 }
 
+/* As anybody might. */
+static int work_sync(struct below *below)
+{
+	int ret = work_dirty(below);
+
+	sync();
+	return ret;
+}
+
 static int work_create(struct below *below)
 {
 	int dev;
@@ -746,6 +755,24 @@ TEST_F(hang, last_close_waits_and_loses_nothing)
 	ASSERT_EQ(0, end(&self->below, &variant->fault));
 	EXPECT_EQ(0, test_reap(pid));
 	EXPECT_EQ(0, test_check_pattern(self->below.file, 0, SIZE, SEED + 1));
+	EXPECT_GONE(&self->below);
+}
+
+/* The kernel waits there for all that is dirty on any disk, and can be told of none. */
+TEST_F(hang, keeps_sync_of_the_whole_system)
+{
+	pid_t pid;
+
+	if (variant->fault.cache_takes_writes)
+		SKIP(return, "the file's page cache takes it all");
+	pid = start(&self->below, work_sync);
+	ASSERT_IS_HELD(pid);
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	EXPECT_EQ(0, use_another(&self->below));
+	EXPECT_TRUE(is_running(pid));
+	ASSERT_EQ(0, end(&self->below, &variant->fault));
+	EXPECT_EQ(128 + SIGKILL, test_reap(pid));
+	expect_pattern(_metadata, &self->below, SEED + 1);
 	EXPECT_GONE(&self->below);
 }
 
