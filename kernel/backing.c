@@ -226,6 +226,12 @@ static bool blkfd_backing_keeps_dsync(struct file *file)
 	}
 }
 
+/* Of an overlay, it is the file below that is told of what is lost there. */
+static bool blkfd_backing_is_told(struct file *file)
+{
+	return blkfd_backing_inode(file) == file->f_mapping->host;
+}
+
 /**
  * blkfd_backing_check - whether a device can be made as asked
  * @file: The backing file; no reference is taken.
@@ -255,6 +261,7 @@ int blkfd_backing_check(struct file *file, const struct blkfd_create *arg,
 		.depth	= blkfd_backing_depth(file),
 		.dsync	= blkfd_backing_keeps_dsync(file),
 	};
+	window->tells = window->dsync && blkfd_backing_is_told(file);
 	if (window->depth >= BLKFD_MAX_DEPTH)
 		return -ELOOP;
 	ret = blkfd_backing_set_block(window, &stat, arg->block_size);

@@ -11,6 +11,7 @@
 #define BLKFD_BLKFD_H
 
 #include <linux/blkdev.h>
+#include <linux/errseq.h>
 #include <linux/fs.h>
 #include <linux/mempool.h>
 #include <linux/mutex.h>
@@ -42,6 +43,7 @@
  * @dma_alignment: What memory of an I/O must be aligned to, minus 1.
  * @depth: Devices below this one, as far as the file system tells.
  * @dsync: A write with IOCB_DSYNC is durable when it is over, however it is made.
+ * @tells: The file's f_wb_err shows what such a write has been told of.
  */
 struct blkfd_window {
 	struct file *file;
@@ -55,6 +57,7 @@ struct blkfd_window {
 	u32 dma_alignment;
 	unsigned int depth;
 	bool dsync;
+	bool tells;
 };
 
 /**
@@ -245,6 +248,8 @@ struct blkfd_device {
 	atomic64_t io_errors;
 	/* Of the last write that failed, if no fsync() has told since. */
 	int write_error;
+	/* The file's f_wb_err at the last flush. */
+	errseq_t flushed_wb_err;
 
 	/*
 	 * The last cgroup that had no memory for a call, only to be compared, and

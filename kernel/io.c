@@ -188,7 +188,8 @@ static int blkfd_io_sync_flags(struct blkfd_device *dev, struct bio *bio)
 /*
  * What was written to the device and did not get to the file is told by fsync() of the
  * device, though it is the file system on it that met the error, or a flush of somebody
- * else's: the file tells of its own loss but once.
+ * else's: the file tells of its own loss but once. If it was a write that was told, and
+ * it shows, a flush finds that out.
  */
 static void blkfd_io_note_loss(struct blkfd_device *dev, struct bio *bio)
 {
@@ -198,7 +199,8 @@ static void blkfd_io_note_loss(struct blkfd_device *dev, struct bio *bio)
 		return;
 	if (bio->bi_iter.bi_size)
 		WRITE_ONCE(dev->write_error, error);
-	if (bio->bi_opf & REQ_PREFLUSH || blkfd_io_sync_flags(dev, bio))
+	if (bio->bi_opf & REQ_PREFLUSH ||
+	    (!dev->window.tells && blkfd_io_sync_flags(dev, bio)))
 		filemap_set_wb_err(dev->disk->part0->bd_mapping, error);
 }
 
@@ -558,12 +560,26 @@ bool blkfd_io_transfer(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 	return blkfd_io_is_over(dev, cmd);
 }
 
+/*
+ * Of what the file has lost it may have told a write that is to be durable, or, on NFS,
+ * any: whose data that was, nobody knows, and so whoever sends a flush has to be told.
+ */
+static int blkfd_io_told_since(struct blkfd_device *dev)
+{
+	errseq_t now = READ_ONCE(dev->window.file->f_wb_err);
+
+	return errseq_check(&now, xchg(&dev->flushed_wb_err, now));
+}
+
 static int blkfd_io_flush(struct blkfd_device *dev)
 {
 	loff_t start = dev->window.offset;
+	int ret, told;
 
-	return vfs_fsync_range(dev->window.file, start,
-			       start + bdev_nr_bytes(dev->disk->part0) - 1, 1);
+	ret = vfs_fsync_range(dev->window.file, start,
+			      start + bdev_nr_bytes(dev->disk->part0) - 1, 1);
+	told = blkfd_io_told_since(dev);
+	return ret ?: told;
 }
 
 static bool blkfd_io_wants_fsync(struct blkfd_device *dev, struct bio *bio)
@@ -721,6 +737,7 @@ int blkfd_io_init_device(struct blkfd_device *dev)
 	int ret;
 
 	dev->takes_pages = blkfd_io_takes_pages(&dev->window);
+	dev->flushed_wb_err = dev->window.file->f_wb_err;
 	blkfd_inline_init_device(dev);
 	dev->io_stats = alloc_percpu_gfp(struct blkfd_io_stats,
 					 GFP_KERNEL_ACCOUNT);

@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -1363,6 +1364,71 @@ TEST_F(loss, that_a_file_system_met_is_told_by_fsync_of_the_device)
 	ASSERT_EQ(0, test_dm_replace(DM_NAME, DM_WRITE_ERROR));
 	EXPECT_EQ(-1, syncfs(file));
 	ASSERT_EQ(0, test_dm_replace(DM_NAME, DM_LINEAR));
+	ASSERT_EQ(0, close(file));
+	ASSERT_EQ(0, umount(ABOVE));
+	EXPECT_EQ(-1, fsync(dev));
+	EXPECT_EQ(EIO, errno);
+	EXPECT_EQ(0, fsync(dev));
+	ASSERT_EQ(0, close(dev));
+	expect_works(_metadata, &self->below);
+}
+
+#define DM_TWO		"blkfd-faults-2"
+
+/* By device-mapper, as file systems do: it has no open file to be told by. */
+TEST_F(loss, that_a_durable_write_was_told_of_is_told_to_the_next_flush)
+{
+	static char buf[PAGE] __attribute__((aligned(PAGE)));
+	struct below *below = &self->below;
+	struct iovec part = { buf, PAGE };
+	struct blkfd_info info;
+	char table[64];
+	int above;
+
+	ASSERT_EQ(0, test_info(below->dev, &info));
+	snprintf(table, sizeof(table), "0 %llu linear %u:%u 0", SIZE >> 9,
+		 info.dev_major, info.dev_minor);
+	ASSERT_EQ(0, test_dm_create(DM_TWO, table));
+	above = open("/dev/mapper/" DM_TWO, O_RDWR | O_CLOEXEC);
+	ASSERT_EQ(0, write_error(below->direct, 0));
+	ASSERT_EQ(0, test_dm_replace(DM_NAME, DM_WRITE_ERROR));
+	EXPECT_EQ(-1, fsync(below->file));
+	ASSERT_EQ(0, test_dm_replace(DM_NAME, DM_LINEAR));
+	EXPECT_EQ(-1, pwritev2(below->direct, &part, 1, PAGE, RWF_DSYNC));
+	EXPECT_EQ(EIO, errno);
+	EXPECT_EQ(-1, fsync(above));
+	EXPECT_EQ(EIO, errno);
+	EXPECT_EQ(0, fsync(above));
+	EXPECT_EQ(-1, fsync(below->dev));
+	EXPECT_EQ(EIO, errno);
+	EXPECT_EQ(0, fsync(below->dev));
+	close(above);
+	ASSERT_EQ(0, test_dm_remove(DM_TWO));
+	expect_works(_metadata, below);
+}
+
+/* It is the writer's own, who is told. */
+TEST_F(loss, of_one_durable_write_does_not_stop_a_file_system)
+{
+	static char buf[PAGE] __attribute__((aligned(PAGE)));
+	int dev = test_create(self->below.file, BLKFD_F_DIRECT, 0, 0, 0), file;
+	struct iovec part = { buf, PAGE };
+	char path[TEST_PATH_MAX];
+
+	test_fd_path(dev, path, sizeof(path));
+	ASSERT_EQ(0, test_mkfs("ext4", path));
+	ASSERT_EQ(0, mkdir(ABOVE, 0755));
+	ASSERT_EQ(0, blkfd_mount(dev, "ext4", "commit=600", 0, ABOVE, NULL, 0));
+	file = test_file(ABOVE "/file", 0, O_RDWR | O_DIRECT);
+	ASSERT_EQ(PAGE, write(file, buf, PAGE));
+	ASSERT_EQ(0, syncfs(file));
+	ASSERT_EQ(0, test_dm_replace(DM_NAME, DM_WRITE_ERROR));
+	EXPECT_EQ(-1, pwritev2(file, &part, 1, 0, RWF_DSYNC));
+	EXPECT_EQ(EIO, errno);
+	ASSERT_EQ(0, test_dm_replace(DM_NAME, DM_LINEAR));
+	EXPECT_EQ(PAGE, pwritev2(file, &part, 1, 0, RWF_DSYNC));
+	EXPECT_EQ(0, ftruncate(file, 0));
+	EXPECT_EQ(0, syncfs(file));
 	ASSERT_EQ(0, close(file));
 	ASSERT_EQ(0, umount(ABOVE));
 	EXPECT_EQ(-1, fsync(dev));
