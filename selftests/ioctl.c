@@ -42,13 +42,14 @@ static int call(int fd, unsigned long request, void *arg)
 } while (0)
 
 /*
- * Struct sizes and pointers: the same rules for all three, by variant. Each
- * has a good argument in front of plenty of zeroes.
+ * Struct sizes and pointers: the same rules for all, by variant. Each has a good
+ * argument in front of plenty of zeroes.
  */
 FIXTURE(request) {
 	int control;
 	int backing;
 	int device;
+	int instance;
 	int fd;
 	char *arg;
 };
@@ -58,6 +59,7 @@ FIXTURE_VARIANT(request) {
 	unsigned long request;
 	size_t ver0;
 	int junk;
+	bool of_device;
 };
 
 FIXTURE_VARIANT_ADD(request, create) {
@@ -69,36 +71,71 @@ FIXTURE_VARIANT_ADD(request, create) {
 FIXTURE_VARIANT_ADD(request, get_info) {
 	.request = BLKFD_GET_INFO,
 	.ver0 = BLKFD_INFO_SIZE_VER0,
+	.of_device = true,
 };
 
 FIXTURE_VARIANT_ADD(request, resize) {
 	.request = BLKFD_RESIZE,
 	.ver0 = BLKFD_RESIZE_SIZE_VER0,
 	.junk = -E2BIG,
+	.of_device = true,
 };
 
-static void set_argument(char *arg, unsigned long request, int backing)
+FIXTURE_VARIANT_ADD(request, get_limits) {
+	.request = BLKFD_GET_LIMITS,
+	.ver0 = BLKFD_LIMITS_SIZE_VER0,
+};
+
+FIXTURE_VARIANT_ADD(request, get_user) {
+	.request = BLKFD_GET_USER,
+	.ver0 = BLKFD_USER_SIZE_VER0,
+	.junk = -E2BIG,
+};
+
+FIXTURE_VARIANT_ADD(request, new_instance) {
+	.request = BLKFD_NEW_INSTANCE,
+	.ver0 = BLKFD_INSTANCE_SIZE_VER0,
+	.junk = -E2BIG,
+};
+
+FIXTURE_VARIANT_ADD(request, get_instance) {
+	.request = BLKFD_GET_INSTANCE,
+	.ver0 = BLKFD_INSTANCE_SIZE_VER0,
+};
+
+FIXTURE_VARIANT_ADD(request, revoke) {
+	.request = BLKFD_REVOKE,
+	.ver0 = BLKFD_REVOKE_SIZE_VER0,
+	.junk = -E2BIG,
+};
+
+static void set_argument(char *arg, unsigned long request, int backing, int instance)
 {
 	if (request == BLKFD_CREATE)
 		((struct blkfd_create *)arg)->fd = backing;
 	else if (request == BLKFD_RESIZE)
 		((struct blkfd_resize *)arg)->length = SIZE / 2;
+	else if (request == BLKFD_REVOKE)
+		((struct blkfd_revoke *)arg)->fd = instance;
 }
 
 FIXTURE_SETUP(request)
 {
+	struct blkfd_instance bounds = { };
+
 	ASSERT_TRUE(test_wait_none());
 	self->control = open("/dev/blkfd", O_RDWR | O_CLOEXEC);
 	ASSERT_LE(0, self->control);
 	self->backing = test_memfd(SIZE);
 	self->device = test_create(self->backing, 0, 0, 0, 0);
 	ASSERT_LE(0, self->device);
-	self->fd = variant->request == BLKFD_CREATE ? self->control :
-						      self->device;
+	self->instance = ioctl(self->control, BLKFD_NEW_INSTANCE, &bounds);
+	ASSERT_LE(0, self->instance);
+	self->fd = variant->of_device ? self->device : self->control;
 	self->arg = mmap(NULL, 2 * MAX_ARG, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, self->arg);
-	set_argument(self->arg, variant->request, self->backing);
+	set_argument(self->arg, variant->request, self->backing, self->instance);
 }
 
 FIXTURE_TEARDOWN(request)
@@ -134,7 +171,7 @@ TEST_F(request, page_sized_and_largest_with_zero_tail_are_taken)
 			  self->arg));
 }
 
-/* BLKFD_GET_INFO only writes: what it does not know of comes back as zero. */
+/* Some only write: what they do not know of comes back as zero. */
 TEST_F(request, junk_behind_input_is_e2big_and_behind_output_cleared)
 {
 	static const size_t sizes[] = { 1, 8, 64, 4096, MAX_ARG };
@@ -200,12 +237,12 @@ TEST_F(request, unknown_numbers_and_types_are_enotty)
 {
 	size_t size = variant->ver0;
 
-	for (int nr = BLKFD_RESIZE + 1; nr < 256; nr++)
+	for (int nr = _IOC_NR(BLKFD_REVOKE) + 1; nr < 256; nr++)
 		EXPECT_EQ(-ENOTTY, call(self->fd, _IOC(_IOC_WRITE,
-						       BLKFD_IOC_TYPE,
-						       nr & 0xff, size),
+						       BLKFD_IOC_TYPE, nr, size),
 					self->arg));
-	EXPECT_EQ(-ENOTTY, call(self->fd, _IOC(_IOC_WRITE, 0xBE, 0, size),
+	EXPECT_EQ(-ENOTTY, call(self->fd, _IOC(_IOC_WRITE, 0xBE,
+					       _IOC_NR(variant->request), size),
 				self->arg));
 }
 
