@@ -133,7 +133,7 @@ FIXTURE_SETUP(request)
 	ASSERT_LE(0, self->instance);
 	self->fd = variant->of_device ? self->device : self->control;
 	self->arg = mmap(NULL, 2 * MAX_ARG, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
 	ASSERT_NE(MAP_FAILED, self->arg);
 	set_argument(self->arg, variant->request, self->backing, self->instance);
 }
@@ -244,6 +244,24 @@ TEST_F(request, unknown_numbers_and_types_are_enotty)
 	EXPECT_EQ(-ENOTTY, call(self->fd, _IOC(_IOC_WRITE, 0xBE,
 					       _IOC_NR(variant->request), size),
 				self->arg));
+}
+
+/* An instance is not what another one was made by: it may refuse to revoke that. */
+TEST_F(request, is_one_of_programs_of_32_bits_too)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		if (!variant->of_device &&
+		    test_ioctl_32(self->instance, variant->request, self->arg) == -ENOTTY)
+			_exit(1);
+		_exit(test_ioctl_32(self->fd, variant->request, self->arg) < 0 ? 2 : 0);
+	}
+	status = test_reap(pid);
+	if (status == 128 + SIGSEGV)
+		SKIP(return, "no system calls of 32 bits");
+	EXPECT_EQ(0, status);
 }
 
 /* What BLKFD_CREATE refuses. */
