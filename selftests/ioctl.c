@@ -392,6 +392,21 @@ TEST_F(create, file_without_read_iter_is_eopnotsupp)
 	EXPECT_REFUSED(EOPNOTSUPP, test_create(fd, 0, 0, 0, 0));
 }
 
+/* Those of huge pages are written by mapping them, and in no other way. */
+TEST_F(create, writable_file_without_write_iter_is_eopnotsupp)
+{
+	int fd = memfd_create("huge", MFD_CLOEXEC | MFD_HUGETLB);
+
+	if (fd < 0)
+		SKIP(return, "no huge pages: %s", strerror(errno));
+	ASSERT_EQ(0, ftruncate(fd, 4 * TEST_MIB));
+	EXPECT_REFUSED(EOPNOTSUPP, test_create(fd, 0, 0, 0, 0));
+	EXPECT_REFUSED(EOPNOTSUPP, test_create(fd, BLKFD_F_RDONLY, 0, 0, 0));
+	fd = test_create(test_reopen(fd, O_RDONLY), 0, 0, 0, 0);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(0, test_check_zero(fd, 0, SIZE));
+}
+
 TEST_F(create, direct_on_file_system_without_it_is_eopnotsupp)
 {
 	int fd;
