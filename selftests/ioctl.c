@@ -578,6 +578,19 @@ TEST(swap_file_below_an_overlay_is_etxtbsy)
 	EXPECT_LE(0, test_create(fd, 0, 0, 0, 0));
 }
 
+TEST(disk_in_use_as_swap_is_etxtbsy)
+{
+	int fd = open(TEST_DISK, O_RDONLY | O_CLOEXEC);
+
+	ASSERT_LE(0, fd);
+	ASSERT_TRUE(test_wait_none());
+	ASSERT_EQ(0, test_command("mkswap", "-q", TEST_DISK));
+	ASSERT_EQ(0, swapon(TEST_DISK, 0));
+	EXPECT_REFUSED(ETXTBSY, test_create(fd, 0, 0, 0, 0));
+	ASSERT_EQ(0, swapoff(TEST_DISK));
+	EXPECT_LE(0, test_create(fd, 0, 0, 0, 0));
+}
+
 FIXTURE(four_k_disk) {
 	int backing;
 };
