@@ -591,6 +591,24 @@ TEST(disk_in_use_as_swap_is_etxtbsy)
 	EXPECT_LE(0, test_create(fd, 0, 0, 0, 0));
 }
 
+/* By way of the page cache, and without a word, as data have to be in the journal. */
+TEST(direct_on_journaled_ext4_is_eopnotsupp)
+{
+	int fd, flags;
+
+	ASSERT_TRUE(test_wait_none());
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, test_scratch_mount("ext4", "nodelalloc"));
+	fd = test_tmpfile(TEST_DIR "/ext4", SIZE);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, ioctl(fd, FS_IOC_GETFLAGS, &flags));
+	flags |= FS_JOURNAL_DATA_FL;
+	ASSERT_EQ(0, ioctl(fd, FS_IOC_SETFLAGS, &flags));
+	EXPECT_REFUSED(EOPNOTSUPP, test_create(fd, BLKFD_F_DIRECT, 0, 0, 0));
+	EXPECT_REFUSED(EOPNOTSUPP, test_create(fd, BLKFD_F_DIRECT, 0, 0, 4096));
+	EXPECT_LE(0, test_create(fd, 0, 0, 0, 0));
+}
+
 FIXTURE(four_k_disk) {
 	int backing;
 };
