@@ -650,6 +650,20 @@ TEST_F(four_k_disk, direct_by_default_has_4k_blocks)
 	EXPECT_EQ(BLKFD_F_DIRECT, info.flags);
 }
 
+/* The disk itself has no smaller ones, whoever reads it. */
+TEST(block_of_a_disk_is_the_least_there_is)
+{
+	int disk = test_create(test_memfd(SIZE), 0, 0, 0, 4096), fd, size;
+
+	ASSERT_LE(0, disk);
+	EXPECT_EQ(-EINVAL, test_create(disk, 0, 0, 0, 512));
+	EXPECT_EQ(-EOPNOTSUPP, test_create(disk, BLKFD_F_DIRECT, 0, 0, 512));
+	fd = test_create(disk, BLKFD_F_DIRECT, 0, 0, 0);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, ioctl(fd, BLKSSZGET, &size));
+	EXPECT_EQ(4096, size);
+}
+
 TEST_F(four_k_disk, buffered_has_512_byte_blocks)
 {
 	int fd = test_create(self->backing, 0, 0, 0, 512), size;
@@ -660,6 +674,23 @@ TEST_F(four_k_disk, buffered_has_512_byte_blocks)
 	EXPECT_EQ(0, test_write_pattern(fd, 512, 512, 1));
 	EXPECT_EQ(0, fsync(fd));
 	EXPECT_EQ(0, test_check_pattern(self->backing, 512, 512, 1));
+}
+
+/* f2fs has I/O from less than whole pages of memory go through its page cache. */
+TEST(memory_is_aligned_as_the_file_wants_it)
+{
+	const char *attr = "queue/dma_alignment";
+	int file, fd;
+
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, test_scratch_mount("f2fs", NULL));
+	file = test_tmpfile(TEST_DIR "/f2fs", SIZE);
+	fd = test_create(file, BLKFD_F_DIRECT, 0, 0, 0);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(4095, test_attr_number(test_id(fd), attr));
+	fd = test_create(file, 0, 0, 0, 0);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(511, test_attr_number(test_id(fd), attr));
 }
 
 /* Of an overlay, what counts is the file below. */
@@ -1085,6 +1116,30 @@ TEST_F(device, info_has_the_window)
 	EXPECT_EQ(8192, info.offset);
 	EXPECT_EQ(16384, info.length);
 	EXPECT_EQ(4096, info.block_size);
+}
+
+/* ramfs has files without fallocate. */
+TEST_F(device, of_a_file_that_takes_no_holes_offers_none)
+{
+	uint64_t range[2] = { 0, SIZE / 2 };
+	struct blkfd_info info;
+	int file, fd;
+
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, mount("ramfs", TEST_DIR, "ramfs", 0, NULL));
+	file = test_file(TEST_DIR "/file", SIZE, 0);
+	ASSERT_EQ(0, test_write_pattern(file, 0, SIZE, 1));
+	fd = test_create(file, 0, 0, 0, 0);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, test_info(fd, &info));
+	EXPECT_EQ(BLKFD_F_NODISCARD, info.flags);
+	EXPECT_EQ(0, test_attr_number(info.id, "queue/discard_max_bytes"));
+	EXPECT_EQ(0, test_attr_number(info.id, "queue/write_zeroes_max_bytes"));
+	EXPECT_EQ(-EOPNOTSUPP, call(fd, BLKDISCARD, range));
+	EXPECT_EQ(0, call(fd, BLKZEROOUT, range));
+	EXPECT_EQ(0, fsync(fd));
+	EXPECT_EQ(0, test_check_zero(file, 0, SIZE / 2));
+	EXPECT_EQ(0, test_check_pattern(file, SIZE / 2, SIZE / 2, 1));
 }
 
 static int flags_in_force(int backing, uint32_t flags)
