@@ -963,6 +963,42 @@ TEST_F(io_durable, fsync_reaches_the_file)
 	EXPECT_EQ(0, count_delayed(rig->file));
 }
 
+/* From the beginning of the window to where it ends by now. */
+TEST_F(io_durable, fsync_reaches_all_of_a_window_that_has_grown)
+{
+	struct blkfd_resize to_the_end = { };
+	struct rig *rig = &self->rig;
+	int dev, direct;
+
+	dev = test_create(rig->file, 0, 3 * TEST_MIB, PAGE, 0);
+	ASSERT_LE(0, dev);
+	ASSERT_EQ(0, ioctl(dev, BLKFD_RESIZE, &to_the_end));
+	direct = test_reopen(dev, O_RDWR | O_DIRECT);
+	ASSERT_EQ(TEST_MIB, pwrite(direct, rig->buf, TEST_MIB, 0));
+	ASSERT_LT(0, count_delayed(rig->file));
+	ASSERT_EQ(0, fsync(dev));
+	EXPECT_EQ(0, count_delayed(rig->file));
+	close(direct);
+	close(dev);
+}
+
+/* All that is written there is, whoever writes it. */
+TEST_F(io_durable, write_reaches_a_file_that_was_opened_for_such)
+{
+	struct rig *rig = &self->rig;
+	int file = test_reopen(rig->file, O_RDWR | O_DSYNC), dev, direct;
+
+	dev = test_create(file, 0, 0, 0, 0);
+	ASSERT_LE(0, dev);
+	direct = test_reopen(dev, O_RDWR | O_DIRECT);
+	ASSERT_EQ(TEST_MIB, pwrite(direct, rig->buf, TEST_MIB, 0));
+	EXPECT_EQ(0, count_delayed(rig->file));
+	EXPECT_EQ(0, test_check_pattern(rig->file, 0, TEST_MIB, SEED));
+	close(direct);
+	close(dev);
+	close(file);
+}
+
 TEST_F(io_durable, fdatasync_reaches_the_file)
 {
 	struct rig *rig = &self->rig;
