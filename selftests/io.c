@@ -1722,6 +1722,71 @@ TEST(block_of_a_file_below_a_sector_is_a_sector)
 	EXPECT_EQ(0, test_reap(fuse.server));
 }
 
+/* What is not supported is no error, and nothing is lost by it. */
+static void expect_no_errors(struct __test_metadata *_metadata, int dev)
+{
+	struct blkfd_info info;
+
+	ASSERT_EQ(0, test_info(dev, &info));
+	EXPECT_EQ(0, info.errors);
+	EXPECT_EQ(0, fsync(dev));
+}
+
+TEST(zeroes_that_a_file_does_not_take_are_no_error)
+{
+	int file = test_memfd(SIZE), dev = test_create(file, 0, 0, 0, 0);
+
+	ASSERT_LE(0, dev);
+	EXPECT_EQ(0, range_ioctl(dev, BLKZEROOUT));
+	expect_no_errors(_metadata, dev);
+	close(dev);
+	close(file);
+}
+
+/* Not by its server, which is asked but once. */
+TEST(discards_that_a_file_does_not_take_are_no_error)
+{
+	const char *attr = "queue/discard_max_bytes";
+	struct test_fuse fuse = { };
+	int file, dev;
+
+	if (!test_has_module("fuse"))
+		SKIP(return, "no fuse");
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, test_fuse_mount(&fuse, FUSE_FILE, SIZE, PAGE));
+	file = open(FUSE_FILE, O_RDWR | O_CLOEXEC);
+	dev = test_create(file, 0, 0, 0, 0);
+	ASSERT_LE(0, dev);
+	EXPECT_LT(0, test_attr_number(test_id(dev), attr));
+	/* The block layer keeps the first answer to itself. */
+	range_ioctl(dev, BLKDISCARD);
+	EXPECT_EQ(0, test_attr_number(test_id(dev), attr));
+	EXPECT_EQ(-EOPNOTSUPP, range_ioctl(dev, BLKDISCARD));
+	expect_no_errors(_metadata, dev);
+	close(dev);
+	close(file);
+	ASSERT_EQ(0, umount(FUSE_FILE));
+	EXPECT_EQ(0, test_reap(fuse.server));
+}
+
+/* What was to be thrown away is not missed; here it is a seal that keeps it. */
+TEST(discards_that_fail_are_an_error_and_no_loss)
+{
+	int file = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING), dev;
+	struct blkfd_info info;
+
+	ASSERT_EQ(0, ftruncate(file, SIZE));
+	dev = test_create(file, 0, 0, 0, 0);
+	ASSERT_LE(0, dev);
+	ASSERT_EQ(0, fcntl(file, F_ADD_SEALS, F_SEAL_WRITE));
+	EXPECT_EQ(-EIO, range_ioctl(dev, BLKDISCARD));
+	ASSERT_EQ(0, test_info(dev, &info));
+	EXPECT_EQ(1, info.errors);
+	EXPECT_EQ(0, fsync(dev));
+	close(dev);
+	close(file);
+}
+
 /* By a process that is all this user's; sent to the caller. */
 static int open_as(uid_t user, const char *path)
 {
