@@ -1888,12 +1888,12 @@ FIXTURE_TEARDOWN(io_power)
 	EXPECT_EQ(0, test_reap(self->fuse.server));
 }
 
-static int mount_ext4_on(int dev)
+static int mount_ext4_on(int dev, const char *options)
 {
 	char path[TEST_PATH_MAX];
 
 	test_fd_path(dev, path, sizeof(path));
-	return mount(path, POWER_MOUNT, "ext4", 0, NULL) ? -errno : 0;
+	return mount(path, POWER_MOUNT, "ext4", 0, options) ? -errno : 0;
 }
 
 static void lose_power(struct __test_metadata *_metadata,
@@ -1910,7 +1910,7 @@ TEST_F(io_power, leaves_what_a_journal_has)
 
 	test_fd_path(self->dev, path, sizeof(path));
 	ASSERT_EQ(0, test_mkfs("ext4", path));
-	ASSERT_EQ(0, mount_ext4_on(self->dev));
+	ASSERT_EQ(0, mount_ext4_on(self->dev, NULL));
 	file = test_file(POWER_FILE, 0, 0);
 	ASSERT_LE(0, file);
 	ASSERT_EQ(0, fsync(file));
@@ -1919,7 +1919,7 @@ TEST_F(io_power, leaves_what_a_journal_has)
 	ASSERT_EQ(0, umount(POWER_MOUNT));
 	dev = test_create(self->lost, 0, 0, 0, 0);
 	ASSERT_LE(0, dev);
-	ASSERT_EQ(0, mount_ext4_on(dev));
+	ASSERT_EQ(0, mount_ext4_on(dev, NULL));
 	EXPECT_EQ(0, access(POWER_FILE, F_OK));
 	close(dev);
 }
@@ -1984,6 +1984,44 @@ TEST_F(io_power, that_the_server_does_not_support_is_eio)
 	EXPECT_EQ(1, info.errors);
 	*self->fuse.fsync_error = 0;
 	EXPECT_EQ(0, fsync(self->dev));
+}
+
+/* To who sends a bio, EAGAIN says that it would have had to wait. */
+TEST_F(io_power, of_which_the_server_says_eagain_is_eio)
+{
+	static alignas(PAGE) char buf[PAGE];
+
+	ASSERT_EQ(sizeof(buf), write_async(self->dev, buf, sizeof(buf), 0));
+	*self->fuse.fsync_error = -EAGAIN;
+	EXPECT_EQ(-1, fsync(self->dev));
+	EXPECT_EQ(EIO, errno);
+	*self->fuse.fsync_error = 0;
+	EXPECT_EQ(0, fsync(self->dev));
+}
+
+/* Its last block says that all before it is durable: it must not be there alone. */
+TEST_F(io_power, ends_no_transaction_whose_flush_failed)
+{
+	char path[TEST_PATH_MAX];
+	int file, dev;
+
+	test_fd_path(self->dev, path, sizeof(path));
+	ASSERT_EQ(0, test_mkfs("ext4", path));
+	ASSERT_EQ(0, mount_ext4_on(self->dev, "commit=300"));
+	file = test_file(POWER_FILE, 0, 0);
+	ASSERT_LE(0, file);
+	*self->fuse.fsync_error = -EIO;
+	EXPECT_EQ(-1, fsync(file));
+	EXPECT_EQ(EIO, errno);
+	*self->fuse.fsync_error = 0;
+	ASSERT_EQ(POWER_SIZE, pwrite(self->lost, self->fuse.data, POWER_SIZE, 0));
+	close(file);
+	ASSERT_EQ(0, umount(POWER_MOUNT));
+	dev = test_create(self->lost, 0, 0, 0, 0);
+	ASSERT_LE(0, dev);
+	ASSERT_EQ(0, mount_ext4_on(dev, NULL));
+	EXPECT_EQ(-1, access(POWER_FILE, F_OK));
+	close(dev);
 }
 
 /* A 9p client without a cache writes all to the server's at once. */
