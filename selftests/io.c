@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <linux/dqblk_xfs.h>
 #include <linux/falloc.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
@@ -17,9 +18,11 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/quota.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -1220,6 +1223,50 @@ TEST_F(io_reserve, is_for_whom_it_would_be_without_the_device)
 	memset(self->buf, 0x5a, RESERVE_SIZE);
 	EXPECT_EQ(variant->error, fill_direct(self->direct, self->buf, 0,
 					      RESERVE_SIZE));
+}
+
+/* What a user's quota, of the file's owner, does not hold is as a full disk. */
+
+#define QUOTA_OWNER	61000
+#define QUOTA_BYTES	(2 * TEST_MIB)
+
+static int limit_owner(void)
+{
+	struct fs_disk_quota quota = {
+		.d_version = FS_DQUOT_VERSION,
+		.d_flags = FS_USER_QUOTA,
+		.d_fieldmask = FS_DQ_BHARD,
+		.d_id = QUOTA_OWNER,
+		.d_blk_hardlimit = QUOTA_BYTES / 512,
+	};
+
+	return syscall(SYS_quotactl, QCMD(Q_XSETQLIM, USRQUOTA), TEST_DISK,
+		       QUOTA_OWNER, &quota) ? -errno : 0;
+}
+
+TEST(beyond_a_quota_there_is_no_space)
+{
+	static alignas(PAGE) char buf[64 * TEST_KIB];
+	int file, plain, dev, direct;
+
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, test_scratch_mount("xfs", "uquota"));
+	ASSERT_EQ(0, limit_owner());
+	plain = test_tmpfile(TEST_DIR "/xfs", SIZE);
+	ASSERT_EQ(0, fchown(plain, QUOTA_OWNER, QUOTA_OWNER));
+	EXPECT_EQ(EDQUOT, fill_direct(plain, buf, 0, SIZE));
+	ASSERT_EQ(0, close(plain));
+	file = test_tmpfile(TEST_DIR "/xfs", SIZE);
+	ASSERT_EQ(0, fchown(file, QUOTA_OWNER, QUOTA_OWNER));
+	dev = test_create(file, 0, 0, 0, 0);
+	ASSERT_LE(0, dev);
+	direct = test_reopen(dev, O_RDWR | O_DIRECT);
+	ASSERT_LE(0, direct);
+	EXPECT_EQ(ENOSPC, fill_direct(direct, buf, 0, SIZE));
+	close(direct);
+	close(dev);
+	close(file);
+	ASSERT_EQ(0, umount(TEST_DIR "/xfs"));
 }
 
 /* Files that became shorter */
