@@ -512,6 +512,68 @@ TEST_F(direct, first_writes_to_a_hole_take_workers)
 	close(file);
 }
 
+/* By tmpfs's own way, which does what its write_iter does. */
+TEST(writes_to_tmpfs_change_its_times)
+{
+	const struct timespec long_ago[2] = { };
+	struct rig rig;
+	struct stat stat;
+
+	ASSERT_EQ(0, rig_set_up(&rig, "tmpfs", 0));
+	ASSERT_EQ(0, futimens(rig.file, long_ago));
+	ASSERT_EQ(0, write_pages(rig.direct));
+	EXPECT_LT(0, counts(rig.dev, NULL).inline_ios);
+	ASSERT_EQ(0, fstat(rig.file, &stat));
+	EXPECT_LT(0, stat.st_mtim.tv_sec);
+	rig_tear_down(&rig);
+}
+
+/* Which end with a flush, whoever sends them. */
+TEST(writes_to_a_file_that_was_opened_for_durable_ones_take_workers)
+{
+	struct rig rig;
+	int file, dev, direct;
+
+	ASSERT_EQ(0, rig_set_up(&rig, "tmpfs", 0));
+	file = test_reopen(rig.file, O_RDWR | O_DSYNC);
+	dev = test_create(file, 0, 0, 0, 0);
+	ASSERT_LE(0, dev);
+	direct = test_reopen(dev, O_RDWR | O_DIRECT);
+	ASSERT_LE(0, direct);
+	ASSERT_EQ(0, write_pages(direct));
+	EXPECT_EQ(0, counts(dev, NULL).inline_ios);
+	close(direct);
+	close(dev);
+	close(file);
+	rig_tear_down(&rig);
+}
+
+/* Under whose locks the one below may want its own; xfs has pages of its own for it. */
+TEST(metadata_of_a_file_system_takes_workers)
+{
+	const char *dir = TEST_DIR "/mount";
+	char path[TEST_PATH_MAX];
+	struct blkfd_info before, info;
+	int file, dev;
+
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, test_tmpfs(TEST_DIR "/tmpfs"));
+	file = test_tmpfile(TEST_DIR "/tmpfs", 320 * TEST_MIB);
+	dev = test_create(file, 0, 0, 0, 0);
+	ASSERT_LE(0, dev);
+	test_fd_path(dev, path, sizeof(path));
+	ASSERT_EQ(0, test_mkfs("xfs", path));
+	ASSERT_EQ(0, mkdir(dir, 0755));
+	before = counts(dev, NULL);
+	ASSERT_EQ(0, mount(path, dir, "xfs", 0, NULL));
+	ASSERT_EQ(0, umount(dir));
+	info = counts(dev, &before);
+	EXPECT_EQ(0, info.inline_ios + info.would_block);
+	EXPECT_LT(0, info.worker_ios);
+	close(dev);
+	close(file);
+}
+
 /* Root could write to a program and leave it one that is run as another user. */
 TEST(rights_are_those_of_the_creator)
 {
