@@ -937,15 +937,19 @@ FIXTURE_TEARDOWN(io_durable)
 	rig_drop(&self->rig);
 }
 
-/* How many of the file's extents exist in memory alone; -errno. */
-static int count_delayed(int file)
+/* How many of the file's extents there exist in memory alone; -errno. */
+static int count_delayed_in(int file, uint64_t start, uint64_t len)
 {
 	union {
 		struct fiemap map;
 		char space[sizeof(struct fiemap) +
 			   32 * sizeof(struct fiemap_extent)];
 	} arg = {
-		.map = { .fm_length = SIZE, .fm_extent_count = 32 },
+		.map = {
+			.fm_start = start,
+			.fm_length = len,
+			.fm_extent_count = 32,
+		},
 	};
 	int count = 0;
 
@@ -954,6 +958,11 @@ static int count_delayed(int file)
 	for (unsigned int i = 0; i < arg.map.fm_mapped_extents; i++)
 		count += !!(arg.map.fm_extents[i].fe_flags & FIEMAP_EXTENT_DELALLOC);
 	return count;
+}
+
+static int count_delayed(int file)
+{
+	return count_delayed_in(file, 0, SIZE);
 }
 
 TEST_F(io_durable, fsync_reaches_the_file)
@@ -2205,6 +2214,92 @@ TEST_F(io_frozen, writes_do_not_stop_another_device)
 	close(direct);
 	close(dev);
 	close(file);
+}
+
+/* Neighbours in the backlog, all of whose workers wait for a file system to thaw. */
+
+#define KEEPERS		4
+#define NEIGHBOURS	(2 * TEST_MIB)
+#define LAST		(SIZE - PAGE)
+
+FIXTURE(io_neighbours) {
+	struct rig rig;
+	struct io_uring ring;
+	int dir;
+};
+
+/* All has been written but for the last two pages, which have no space yet. */
+FIXTURE_SETUP(io_neighbours)
+{
+	struct rig *rig = &self->rig;
+
+	rig_make(_metadata, rig, "xfs", 0);
+	self->dir = open(TEST_DIR "/xfs", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ASSERT_LE(0, self->dir);
+	ASSERT_EQ(0, io_uring_queue_init(DEPTH, &self->ring, 0));
+	ASSERT_EQ(0, test_write_pattern(rig->file, 0, LAST - PAGE, SEED));
+	ASSERT_EQ(0, fsync(rig->file));
+	ASSERT_EQ(0, ioctl(self->dir, FIFREEZE, 0));
+	/* None beside another, so that each takes a worker. */
+	test_fill(rig->buf, SIZE, 0, SEED);
+	for (int i = 0; i < KEEPERS; i++)
+		io_uring_prep_write(io_uring_get_sqe(&self->ring), rig->direct,
+				    rig->buf + 2 * i * PAGE, PAGE, 2 * i * PAGE);
+}
+
+FIXTURE_TEARDOWN(io_neighbours)
+{
+	EXPECT_EQ(0, test_set_parameter("inline_io", "Y"));
+	ioctl(self->dir, FITHAW, 0);
+	close(self->dir);
+	io_uring_queue_exit(&self->ring);
+	rig_drop(&self->rig);
+}
+
+static void run_neighbours(struct __test_metadata *_metadata,
+			   FIXTURE_DATA(io_neighbours) *self, int count)
+{
+	struct io_uring_cqe *cqe;
+
+	ASSERT_EQ(KEEPERS + count, io_uring_submit(&self->ring));
+	EXPECT_NE(0, io_uring_peek_cqe(&self->ring, &cqe));
+	ASSERT_EQ(0, ioctl(self->dir, FITHAW, 0));
+	for (int i = 0; i < KEEPERS + count; i++) {
+		ASSERT_EQ(0, io_uring_wait_cqe(&self->ring, &cqe));
+		EXPECT_EQ(PAGE, cqe->res);
+		io_uring_cqe_seen(&self->ring, cqe);
+	}
+}
+
+TEST_F(io_neighbours, read_is_not_written)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&self->ring);
+	char *buf = self->rig.buf + NEIGHBOURS;
+
+	test_fill(buf, PAGE, NEIGHBOURS, SEED + 1);
+	memset(buf + PAGE, 0, PAGE);
+	ASSERT_EQ(0, test_set_parameter("inline_io", "N"));
+	io_uring_prep_write(sqe, self->rig.direct, buf, PAGE, NEIGHBOURS);
+	sqe = io_uring_get_sqe(&self->ring);
+	io_uring_prep_read(sqe, self->rig.direct, buf + PAGE, PAGE, NEIGHBOURS + PAGE);
+	run_neighbours(_metadata, self, 2);
+	EXPECT_EQ(-1, test_compare(buf + PAGE, PAGE, NEIGHBOURS + PAGE, SEED));
+	EXPECT_EQ(0, test_check_pattern(self->rig.file, NEIGHBOURS, PAGE, SEED + 1));
+	EXPECT_EQ(0, test_check_pattern(self->rig.file, NEIGHBOURS + PAGE, PAGE, SEED));
+}
+
+TEST_F(io_neighbours, write_that_is_to_be_durable_is)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&self->ring);
+	char *buf = self->rig.buf + LAST - PAGE;
+
+	io_uring_prep_write(sqe, self->rig.direct, buf, PAGE, LAST - PAGE);
+	sqe = io_uring_get_sqe(&self->ring);
+	io_uring_prep_write(sqe, self->rig.direct, buf + PAGE, PAGE, LAST);
+	sqe->rw_flags = RWF_DSYNC;
+	run_neighbours(_metadata, self, 2);
+	EXPECT_EQ(0, count_delayed_in(self->rig.file, LAST, PAGE));
+	EXPECT_EQ(0, test_check_pattern(self->rig.file, 0, SIZE, SEED));
 }
 
 /* Read-only devices */
