@@ -130,6 +130,24 @@ TEST_F(user, says_how_to_cache_what_it_may_write)
 	EXPECT_EQ(0, test_reap(pid));
 }
 
+/* Written, and then read anew. */
+TEST_F(user, empties_the_cache_of_its_device)
+{
+	int backing = test_memfd(TEST_MIB), fd;
+	pid_t pid;
+
+	fd = blkfd_create(backing, NULL);
+	ASSERT_LE(0, fd);
+	pid = fork();
+	if (!pid)
+		_exit(test_become(USER_ID) || test_write_pattern(fd, 0, TEST_MIB, 1) ||
+		      ioctl(fd, BLKFLSBUF) || test_check_pattern(backing, 0, TEST_MIB, 1) ||
+		      test_write_pattern(backing, 0, TEST_MIB, 2) ||
+		      test_check_pattern(fd, 0, TEST_MIB, 2));
+	EXPECT_EQ(0, test_reap(pid));
+	close(fd);
+}
+
 TEST_F(user, says_so_from_a_32_bit_program)
 {
 	int *size = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
