@@ -401,6 +401,14 @@ TEST_F(resize, by_another_user_is_eperm)
 	EXPECT_REFUSED(EPERM, self->fd, SIZE / 2);
 }
 
+/* Where anybody can be root. */
+TEST_F(resize, by_root_of_another_namespace_is_eperm)
+{
+	ASSERT_EQ(0, become_nobody());
+	ASSERT_EQ(0, test_enter_user_namespace(0));
+	EXPECT_REFUSED(EPERM, self->fd, SIZE / 2);
+}
+
 TEST_F(resize, by_an_unprivileged_creator_works)
 {
 	struct blkfd_create arg = { .fd = self->backing };
