@@ -2177,7 +2177,7 @@ static int write_frozen(struct io_uring *ring, const int *direct, const void *bu
 }
 
 /* One read of a device: its result, or -ETIME. */
-static int read_in_time(int fd, void *buf)
+static int read_in_time(int fd, void *buf, uint64_t offset)
 {
 	struct __kernel_timespec limit = { .tv_sec = TEST_TIMEOUT_MS / 1000 };
 	struct io_uring_cqe *cqe;
@@ -2187,7 +2187,7 @@ static int read_in_time(int fd, void *buf)
 	ret = io_uring_queue_init(1, &ring, 0);
 	if (ret)
 		return ret;
-	io_uring_prep_read(io_uring_get_sqe(&ring), fd, buf, PAGE, 0);
+	io_uring_prep_read(io_uring_get_sqe(&ring), fd, buf, PAGE, offset);
 	io_uring_submit(&ring);
 	ret = io_uring_wait_cqe_timeout(&ring, &cqe, &limit);
 	return ret ? ret : cqe->res;
@@ -2203,7 +2203,7 @@ TEST_F(io_frozen, writes_do_not_stop_another_device)
 	direct = test_reopen(dev, O_RDONLY | O_DIRECT);
 	ASSERT_LE(0, direct);
 	ASSERT_EQ(0, write_frozen(&self->ring, self->direct, buf[0]));
-	EXPECT_EQ(PAGE, read_in_time(direct, buf[1]));
+	EXPECT_EQ(PAGE, read_in_time(direct, buf[1], 0));
 	EXPECT_NE(0, io_uring_peek_cqe(&self->ring, &cqe));
 	ASSERT_EQ(0, ioctl(self->dir, FITHAW, 0));
 	for (int i = 0; i < FROZEN_DEVICES * FROZEN_WRITES; i++) {
@@ -2319,6 +2319,34 @@ TEST_F(io_neighbours, write_that_is_to_be_durable_is)
 	run_neighbours(_metadata, self, 2);
 	EXPECT_EQ(0, count_delayed_in(self->rig.file, LAST, PAGE));
 	EXPECT_EQ(0, test_check_pattern(self->rig.file, 0, SIZE, SEED));
+}
+
+/* One worker that sleeps over a write leaves the rest to another. */
+TEST(write_that_waits_does_not_stop_a_read)
+{
+	static alignas(PAGE) char buf[2][PAGE];
+	struct io_uring_cqe *cqe;
+	struct io_uring ring;
+	struct rig rig;
+	int dir;
+
+	rig_make(_metadata, &rig, "ext4", 0);
+	ASSERT_EQ(0, test_write_pattern(rig.file, 0, SIZE, SEED));
+	dir = open(TEST_DIR "/ext4", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ASSERT_EQ(0, test_set_parameter("inline_io", "N"));
+	ASSERT_EQ(0, io_uring_queue_init(1, &ring, 0));
+	ASSERT_EQ(0, ioctl(dir, FIFREEZE, 0));
+	io_uring_prep_write(io_uring_get_sqe(&ring), rig.direct, buf[0], PAGE, 0);
+	EXPECT_EQ(1, io_uring_submit(&ring));
+	EXPECT_EQ(PAGE, read_in_time(rig.direct, buf[1], SIZE / 2));
+	EXPECT_NE(0, io_uring_peek_cqe(&ring, &cqe));
+	ASSERT_EQ(0, ioctl(dir, FITHAW, 0));
+	ASSERT_EQ(0, io_uring_wait_cqe(&ring, &cqe));
+	EXPECT_EQ(PAGE, cqe->res);
+	ASSERT_EQ(0, test_set_parameter("inline_io", "Y"));
+	io_uring_queue_exit(&ring);
+	close(dir);
+	rig_drop(&rig);
 }
 
 /* Read-only devices */
