@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/ioctl.h>
@@ -13,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
 
 #include "kselftest_harness.h"
 #include "libblkfd.h"
@@ -432,6 +434,36 @@ TEST_F(resize, of_anothers_device_by_root_works)
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, setresuid(0, 0, 0));
 	EXPECT_EQ(0, resize(fd, SIZE / 2));
+}
+
+/* In a namespace of users that root has given names to: another one there makes it. */
+static int resize_as_root_there(int control, int backing)
+{
+	struct blkfd_create arg = { .fd = backing };
+	int fd;
+
+	if (unshare(CLONE_NEWUSER) || raise(SIGSTOP) || setresuid(1, 1, 0))
+		return 1;
+	fd = test_create_by(control, &arg);
+	if (fd < 0 || setresuid(0, 0, 0))
+		return 2;
+	return resize(fd, SIZE / 2) ? 3 : 0;
+}
+
+TEST_F(resize, of_anothers_device_by_root_of_its_namespace_works)
+{
+	int control = open("/dev/blkfd", O_RDWR | O_CLOEXEC), status;
+	pid_t pid = fork();
+	char path[64];
+
+	if (!pid)
+		_exit(resize_as_root_there(control, self->backing));
+	ASSERT_EQ(pid, waitpid(pid, &status, WUNTRACED));
+	ASSERT_TRUE(WIFSTOPPED(status));
+	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
+	EXPECT_EQ(0, test_write_text(path, "0 61000 1\n1 61001 1\n"));
+	ASSERT_EQ(0, kill(pid, SIGCONT));
+	EXPECT_EQ(0, test_reap(pid));
 }
 
 TEST_F(resize, that_cannot_write_back_fails_and_changes_nothing)
