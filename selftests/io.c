@@ -2042,6 +2042,23 @@ TEST_F(io_power, that_the_server_does_not_support_is_eio)
 	EXPECT_EQ(0, fsync(self->dev));
 }
 
+/* The file tells of its loss once, and it may be what others have written. */
+TEST_F(io_power, loss_met_by_a_durable_write_is_told_to_each_open_file)
+{
+	const int others[] = { self->dev, test_reopen(self->dev, O_RDONLY) };
+	static alignas(PAGE) char buf[PAGE];
+
+	*self->fuse.fsync_error = -EIO;
+	EXPECT_EQ(-EIO, write_async(self->dev, buf, sizeof(buf), RWF_DSYNC));
+	*self->fuse.fsync_error = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		EXPECT_EQ(-1, fsync(others[i]));
+		EXPECT_EQ(EIO, errno);
+		EXPECT_EQ(0, fsync(others[i]));
+	}
+	close(others[1]);
+}
+
 /* To who sends a bio, EAGAIN says that it would have had to wait. */
 TEST_F(io_power, of_which_the_server_says_eagain_is_eio)
 {
