@@ -1331,6 +1331,23 @@ TEST_F(device, sysfs_shows_counts_of_info)
 	EXPECT_STREQ(wanted, value);
 }
 
+TEST_F(device, info_counts_no_more_than_the_block_layer_may)
+{
+	struct blkfd_info before, after;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/block/blkfd%llu/queue/iostats",
+		 (unsigned long long)self->id);
+	ASSERT_EQ(0, test_info(self->fd, &before));
+	ASSERT_EQ(0, test_write_text(path, "0"));
+	ASSERT_EQ(0, test_write_pattern(self->fd, 0, 65536, 1));
+	ASSERT_EQ(0, fsync(self->fd));
+	ASSERT_EQ(0, test_info(self->fd, &after));
+	EXPECT_EQ(before.writes, after.writes);
+	EXPECT_EQ(before.flushes, after.flushes);
+	EXPECT_LT(before.worker_ios, after.worker_ios);
+}
+
 TEST_F(device, info_counts_errors)
 {
 	struct blkfd_info info;
