@@ -196,6 +196,25 @@ TEST_F(instance, bounds_bytes_of_what_grows)
 	EXPECT_TRUE(test_wait(is_empty, &instance, TEST_TIMEOUT_MS));
 }
 
+/* As over a full file system, which what is dirty at the end cannot be written to. */
+TEST_F(instance, bounds_bytes_by_what_has_grown_and_no_attempt)
+{
+	int instance = unbounded(self->control), file, fd, ret;
+	const uint64_t length = SIZE / 2 + 512;
+
+	ASSERT_LE(0, instance);
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, mount("tmpfs", TEST_DIR, "tmpfs", 0, "size=64k"));
+	file = test_tmpfile(TEST_DIR, SIZE);
+	ASSERT_EQ(0, test_write_pattern(file, 0, 64 * TEST_KIB, 1));
+	fd = create_length(instance, file, length);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, test_write_pattern(fd, length - 512, 512, 1));
+	ret = resize(fd, SIZE);
+	EXPECT_TRUE(ret == -ENOSPC || ret == -EIO);
+	EXPECT_EQ(length, get(instance).bytes);
+}
+
 /* What was closed a moment ago does not count. */
 TEST_F(instance, bounds_bytes_of_what_grows_at_once)
 {
