@@ -12,14 +12,11 @@
 #include <linux/hdreg.h>
 #include <linux/loop.h>
 #include <linux/pr.h>
-#include <sched.h>
 #include <scsi/sg.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
@@ -191,28 +188,6 @@ TEST_F(holder, of_a_read_only_device_never_writes)
 	ASSERT_EQ(0, test_enter_user_namespace(0));
 	EXPECT_EQ(-EROFS, test_reopen(self->ro_dev, O_RDWR));
 	EXPECT_EQ(EACCES, try(self->ro_dev, BLKROSET, &writable));
-}
-
-TEST_F(holder, makes_no_node)
-{
-	struct stat st;
-
-	ASSERT_EQ(0, fstat(self->dev, &st));
-	ASSERT_EQ(0, test_enter_user_namespace(CLONE_NEWNS));
-	ASSERT_EQ(0, mount("none", TEST_DIR, "tmpfs", 0, NULL));
-	EXPECT_EQ(-1, mknod(TEST_DIR "/node", S_IFBLK | 0600, st.st_rdev));
-	EXPECT_EQ(EPERM, errno);
-}
-
-TEST_F(holder, mounts_nothing)
-{
-	char path[TEST_PATH_MAX];
-
-	ASSERT_EQ(0, test_enter_user_namespace(CLONE_NEWNS));
-	test_fd_path(self->dev, path, sizeof(path));
-	EXPECT_EQ(-1, mount(path, TEST_DIR, "ext4", 0, NULL));
-	EXPECT_EQ(EPERM, errno);
-	EXPECT_EQ(-EPERM, blkfd_fsmount(self->dev, "ext4", NULL, 0));
 }
 
 /* How many files in the directory the caller can open for writing. */
