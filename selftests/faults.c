@@ -977,6 +977,57 @@ TEST_F(death, lets_what_is_mounted_be_unmounted)
 	EXPECT_GONE(&self->below);
 }
 
+/* Pages that must not change while they are written: their checksum would not fit. */
+
+static int work_change(struct below *below)
+{
+	*below->reached = true;
+	return test_write_pattern(below->dev, 0, PAGE, SEED + 1);
+}
+
+/* That it matters, btrfs says, and ext4 over a device on it; its disk can be suspended. */
+static int open_stable(struct below *below)
+{
+	char path[TEST_PATH_MAX], table[128];
+	int file, dev;
+
+	if (test_scratch_mount("btrfs", NULL))
+		return -EIO;
+	file = test_tmpfile(TEST_DIR "/btrfs", 64 * TEST_MIB);
+	dev = test_create(file, BLKFD_F_DIRECT, 0, 0, 0);
+	close(file);
+	test_fd_path(dev, path, sizeof(path));
+	snprintf(table, sizeof(table), "0 %llu linear %s 0", 64 * TEST_MIB / 512, path);
+	if (test_dm_create(DM_NAME, table))
+		return -EIO;
+	close(dev);
+	return mount_disk(below, DM_PATH, "ext4", NULL) ?: test_tmpfile(BELOW, SIZE);
+}
+
+TEST(page_does_not_change_while_it_is_written)
+{
+	const struct fault fault = { .open = open_stable };
+	struct below below;
+	pid_t pid;
+
+	ASSERT_EQ(0, below_open(&below, &fault, BLKFD_F_DIRECT));
+	ASSERT_EQ(1, test_attr_number(below.id, "queue/stable_writes"));
+	ASSERT_EQ(0, below_fill(&below));
+	ASSERT_EQ(0, test_dm_suspend(DM_NAME));
+	EXPECT_EQ(0, test_write_pattern(below.dev, 0, PAGE, SEED));
+	EXPECT_EQ(0, sync_file_range(below.dev, 0, PAGE, SYNC_FILE_RANGE_WRITE));
+	pid = start(&below, work_change);
+	EXPECT_TRUE(waits(&below, pid));
+	EXPECT_EQ(0, use_another(&below));
+	EXPECT_TRUE(is_running(pid));
+	ASSERT_EQ(0, test_dm_resume(DM_NAME));
+	EXPECT_EQ(0, test_reap(pid));
+	EXPECT_EQ(0, fsync(below.dev));
+	EXPECT_EQ(0, test_check_pattern(below.file, 0, PAGE, SEED + 1));
+	EXPECT_GONE(&below);
+	EXPECT_EQ(0, umount(TEST_DIR "/btrfs"));
+}
+
 /* Load meanwhile */
 
 #define LOAD_BLOCK	(16 * TEST_KIB)
