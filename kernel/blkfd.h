@@ -219,8 +219,6 @@ struct blkfd_device {
 	struct mutex lock;
 	struct blkfd_window window;
 
-	/* open_mutex, but for creation: keeps inode.c's file system mounted. */
-	struct file *inode_mount;
 	/* open_mutex: the first file exists, so closing the last one counts. */
 	bool published;
 	/* open_mutex: the last file was closed. */
@@ -321,7 +319,6 @@ void blkfd_disk_free_number(struct gendisk *disk);
 /* inode.c */
 int blkfd_inode_init(void);
 struct file *blkfd_inode_open(struct blkfd_device *dev);
-void blkfd_inode_unmount(struct blkfd_device *dev);
 
 /* info.c */
 extern const struct attribute_group *blkfd_info_groups[];

@@ -29,8 +29,8 @@ static int blkfd_device_open(struct gendisk *disk, blk_mode_t mode)
 
 /*
  * The last one to close waits for this, and for the final fput() of the backing
- * file and the mount, which run as task work when the block layer's locks are
- * released. No I/O is under way: whoever sends some has the device open.
+ * file, which runs as task work when the block layer's locks are released. No I/O
+ * is under way: whoever sends some has the device open.
  */
 static void blkfd_device_release(struct gendisk *disk)
 {
@@ -44,7 +44,6 @@ static void blkfd_device_release(struct gendisk *disk)
 	fput(dev->window.file);
 	dev->window.file = NULL;
 	mutex_unlock(&dev->lock);
-	blkfd_inode_unmount(dev);
 	blkfd_limits_bury(dev);
 }
 

@@ -2,7 +2,7 @@
 /*
  * Inodes that a device can be opened by: block special files of a file system
  * that is mounted nowhere. Each holds its gendisk, so the device number that
- * it names cannot become another device's. Devices hold the file system, and its
+ * it names cannot become another device's. Open files hold the file system, and its
  * superblock the module.
  */
 #include <linux/blkdev.h>
@@ -200,6 +200,44 @@ static struct file_system_type blkfd_inode_fs = {
 	.kill_sb		= kill_anon_super,
 };
 
+static int blkfd_inode_pin_fs(void)
+{
+	return simple_pin_fs(&blkfd_inode_fs, &blkfd_inode_mnt,
+			     &blkfd_inode_count);
+}
+
+static void blkfd_inode_release_fs(void)
+{
+	simple_release_fs(&blkfd_inode_mnt, &blkfd_inode_count);
+}
+
+/*
+ * Not an inode keeps the mount for new ones, since a watch may be the last to hold that,
+ * and the end of the file system waits for the watch. Nor does a device: a mount like
+ * this ends at once, under the locks of whoever puts it. A file has it in its path as
+ * well, until it is closed.
+ */
+static int blkfd_inode_file_open(struct inode *inode, struct file *file)
+{
+	int ret;
+
+	ret = blkfd_inode_pin_fs();
+	if (ret)
+		return ret;
+	ret = blkfd_inode_block_fops->open(inode, file);
+	if (ret)
+		blkfd_inode_release_fs();
+	return ret;
+}
+
+static int blkfd_inode_file_release(struct inode *inode, struct file *file)
+{
+	int ret = blkfd_inode_block_fops->release(inode, file);
+
+	blkfd_inode_release_fs();
+	return ret;
+}
+
 /**
  * blkfd_inode_init - learn the block layer's file operations, and make our own of them
  *
@@ -210,8 +248,7 @@ int __init blkfd_inode_init(void)
 	struct inode *inode;
 	int ret;
 
-	ret = simple_pin_fs(&blkfd_inode_fs, &blkfd_inode_mnt,
-			    &blkfd_inode_count);
+	ret = blkfd_inode_pin_fs();
 	if (ret)
 		return ret;
 	inode = new_inode(blkfd_inode_mnt->mnt_sb);
@@ -220,55 +257,15 @@ int __init blkfd_inode_init(void)
 		blkfd_inode_block_fops = inode->i_fop;
 		blkfd_inode_fops = *inode->i_fop;
 		blkfd_inode_fops.owner = THIS_MODULE;
+		blkfd_inode_fops.open = blkfd_inode_file_open;
+		blkfd_inode_fops.release = blkfd_inode_file_release;
 		blkfd_inode_fops.fsync = blkfd_inode_fsync;
 		blkfd_inode_fops.unlocked_ioctl = blkfd_inode_ioctl;
 		blkfd_inode_fops.compat_ioctl = blkfd_inode_compat_ioctl;
 		iput(inode);
 	}
-	simple_release_fs(&blkfd_inode_mnt, &blkfd_inode_count);
+	blkfd_inode_release_fs();
 	return inode ? 0 : -ENOMEM;
-}
-
-/*
- * Not an inode holds the mount, since a watch may be the last to hold that, and the end
- * of the file system waits for the watch. Nor does the device by itself: a mount like
- * this ends at once, under the locks of whoever puts it; a file ends outside of them.
- */
-static int blkfd_inode_mount(struct blkfd_device *dev)
-{
-	struct path path;
-	struct file *file;
-	int ret;
-
-	ret = simple_pin_fs(&blkfd_inode_fs, &blkfd_inode_mnt,
-			    &blkfd_inode_count);
-	if (ret)
-		return ret;
-	path.mnt = blkfd_inode_mnt;
-	path.dentry = path.mnt->mnt_root;
-	file = dentry_open(&path, O_PATH, current_cred());
-	if (IS_ERR(file)) {
-		simple_release_fs(&blkfd_inode_mnt, &blkfd_inode_count);
-		return PTR_ERR(file);
-	}
-	dev->inode_mount = file;
-	return 0;
-}
-
-/**
- * blkfd_inode_unmount - undo what blkfd_inode_open() has done beside the file
- * @dev: The device, which nobody has open any more; its disk's open_mutex is held.
- *
- * Who still has an inode by a path has the mount as well. It takes the watches with
- * it on those that nobody has.
- */
-void blkfd_inode_unmount(struct blkfd_device *dev)
-{
-	if (!dev->inode_mount)
-		return;
-	simple_release_fs(&blkfd_inode_mnt, &blkfd_inode_count);
-	fput(dev->inode_mount);
-	dev->inode_mount = NULL;
 }
 
 /* Takes a reference to the disk. */
@@ -292,23 +289,13 @@ static struct inode *blkfd_inode_alloc(struct blkfd_device *dev)
 	return inode;
 }
 
-/**
- * blkfd_inode_open - open a device by a new inode
- * @dev: The device; its disk is live.
- *
- * Returns: the open file, the only reference to the inode, or an ERR_PTR.
- */
-struct file *blkfd_inode_open(struct blkfd_device *dev)
+static struct file *blkfd_inode_open_new(struct blkfd_device *dev)
 {
 	bool rdonly = dev->window.flags & BLKFD_F_RDONLY;
 	struct inode *inode;
 	struct file *file;
 	struct path path;
-	int ret;
 
-	ret = blkfd_inode_mount(dev);
-	if (ret)
-		return ERR_PTR(ret);
 	inode = blkfd_inode_alloc(dev);
 	if (IS_ERR(inode))
 		return ERR_CAST(inode);
@@ -320,5 +307,24 @@ struct file *blkfd_inode_open(struct blkfd_device *dev)
 	}
 	file = dentry_open(&path, rdonly ? O_RDONLY : O_RDWR, current_cred());
 	path_put(&path);
+	return file;
+}
+
+/**
+ * blkfd_inode_open - open a device by a new inode
+ * @dev: The device; its disk is live.
+ *
+ * Returns: the open file, the only reference to the inode, or an ERR_PTR.
+ */
+struct file *blkfd_inode_open(struct blkfd_device *dev)
+{
+	struct file *file;
+	int ret;
+
+	ret = blkfd_inode_pin_fs();
+	if (ret)
+		return ERR_PTR(ret);
+	file = blkfd_inode_open_new(dev);
+	blkfd_inode_release_fs();
 	return file;
 }
