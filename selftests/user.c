@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <linux/fs.h>
 #include <signal.h>
 #include <stdio.h>
@@ -448,6 +449,113 @@ TEST_F(cgroup, pays_for_what_others_write_of_its_members)
 	test_reap(pid);
 	EXPECT_EQ(0, umount(TEST_DIR "/mount"));
 	close(fd);
+}
+
+/*
+ * What lies beside each other in the backlog, all of whose workers wait for a file system
+ * to thaw, makes one call, and that has one payer.
+ */
+#define KEEPERS		4
+#define KEPT		(4 * TEST_MIB)
+#define PART		(512 * TEST_KIB)
+
+/* Sends a write that may wait; the process ends when it has been carried out. */
+static pid_t start_neighbour(int fd, const char *procs, uint64_t at)
+{
+	int sent[2], direct = test_reopen(fd, O_RDWR | O_DIRECT);
+	struct io_uring_cqe *cqe;
+	struct io_uring ring;
+	char byte, *buf;
+	pid_t pid;
+
+	if (direct < 0 || pipe2(sent, O_CLOEXEC) ||
+	    posix_memalign((void **)&buf, TEST_MIB, PART))
+		return -1;
+	test_fill(buf, PART, at, 1);
+	pid = fork();
+	if (!pid) {
+		if (write_cgroup(procs, "0") || io_uring_queue_init(1, &ring, 0))
+			_exit(1);
+		io_uring_prep_write(io_uring_get_sqe(&ring), direct, buf, PART, at);
+		if (io_uring_submit(&ring) != 1 || write(sent[1], "", 1) != 1)
+			_exit(2);
+		_exit(io_uring_wait_cqe(&ring, &cqe) || cqe->res != PART);
+	}
+	close(sent[1]);
+	if (read(sent[0], &byte, 1) != 1)
+		pid = -1;
+	close(sent[0]);
+	close(direct);
+	free(buf);
+	return pid;
+}
+
+/* None beside another, so that each takes a worker. */
+static int send_keepers(struct io_uring *ring, int direct, char *page)
+{
+	for (int i = 0; i < KEEPERS; i++)
+		io_uring_prep_write(io_uring_get_sqe(ring), direct, page, 4096,
+				    KEPT + i * 8192);
+	return io_uring_submit(ring) == KEEPERS ? 0 : -EIO;
+}
+
+static void write_as_neighbours(struct __test_metadata *_metadata, const char *controllers)
+{
+	static char page[4096] __attribute__((aligned(4096)));
+	int fd = make_device_on_disk(0), dir, direct;
+	struct io_uring_cqe *cqe;
+	struct io_uring ring;
+	pid_t pids[2];
+
+	ASSERT_EQ(0, test_drop_caches());
+	ASSERT_EQ(0, write_cgroup("cgroup.subtree_control", controllers));
+	ASSERT_EQ(0, mkdir(MEMBER, 0755));
+	ASSERT_EQ(0, mkdir(CGROUP "/other", 0755));
+	direct = test_reopen(fd, O_RDWR | O_DIRECT);
+	dir = open(TEST_DIR "/ext4", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ASSERT_EQ(0, io_uring_queue_init(KEEPERS, &ring, 0));
+	ASSERT_EQ(0, ioctl(dir, FIFREEZE, 0));
+	EXPECT_EQ(0, send_keepers(&ring, direct, page));
+	pids[0] = start_neighbour(fd, "member/cgroup.procs", 0);
+	pids[1] = start_neighbour(fd, "other/cgroup.procs", PART);
+	ASSERT_EQ(0, ioctl(dir, FITHAW, 0));
+	for (int i = 0; i < KEEPERS; i++) {
+		ASSERT_EQ(0, io_uring_wait_cqe(&ring, &cqe));
+		EXPECT_EQ(sizeof(page), cqe->res);
+		io_uring_cqe_seen(&ring, cqe);
+	}
+	EXPECT_EQ(0, test_reap(pids[0]));
+	EXPECT_EQ(0, test_reap(pids[1]));
+	io_uring_queue_exit(&ring);
+	close(dir);
+	close(direct);
+	close(fd);
+}
+
+static void expect_halves(struct __test_metadata *_metadata)
+{
+	/* The kernel adds up late what is less than 64 pages. */
+	const long long late = 256 * TEST_KIB;
+
+	EXPECT_LE(PART - late, test_read_field(MEMBER "/memory.stat", "file"));
+	EXPECT_GE(PART + late / 2, test_read_field(MEMBER "/memory.stat", "file"));
+	EXPECT_LE(PART - late, test_read_field(CGROUP "/other/memory.stat", "file"));
+	EXPECT_EQ(0, rmdir(CGROUP "/other"));
+	EXPECT_EQ(0, rmdir(MEMBER));
+}
+
+TEST_F(cgroup, pays_for_no_neighbour)
+{
+	write_as_neighbours(_metadata, "+memory +io");
+	expect_halves(_metadata);
+	EXPECT_EQ(0, write_cgroup("cgroup.subtree_control", "-memory -io"));
+}
+
+TEST_F(cgroup, pays_for_no_neighbour_without_the_io_controller)
+{
+	write_as_neighbours(_metadata, "+memory");
+	expect_halves(_metadata);
+	EXPECT_EQ(0, write_cgroup("cgroup.subtree_control", "-memory"));
 }
 
 /* Made until there are no more to be had, by who has limit of memory. */
