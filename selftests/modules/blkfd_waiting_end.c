@@ -16,9 +16,7 @@ static char *device;
 module_param(device, charp, 0400);
 MODULE_PARM_DESC(device, "Path of the device");
 
-static unsigned int timeout_ms = 10000;
-module_param(timeout_ms, uint, 0400);
-MODULE_PARM_DESC(timeout_ms, "How long to wait, in milliseconds (default: 10000)");
+#define BLKFD_WAIT	(10 * HZ)
 
 static DECLARE_COMPLETION(blkfd_first_over);
 static DECLARE_COMPLETION(blkfd_second_over);
@@ -33,8 +31,7 @@ static void blkfd_second_end(struct bio *bio)
 static void blkfd_first_end(struct bio *bio)
 {
 	submit_bio(blkfd_second);
-	blkfd_in_time = wait_for_completion_timeout(&blkfd_second_over,
-						    msecs_to_jiffies(timeout_ms));
+	blkfd_in_time = wait_for_completion_timeout(&blkfd_second_over, BLKFD_WAIT);
 	complete(&blkfd_first_over);
 }
 
