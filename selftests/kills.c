@@ -182,12 +182,13 @@ static bool mounts_are(const char *before)
 }
 
 static void expect_nothing_left(struct __test_metadata *_metadata,
-				FIXTURE_DATA(killed) *self, int status)
+				FIXTURE_DATA(killed) *self, int status, uint64_t moment)
 {
-	ASSERT_TRUE(is_good_or_not_there(status));
-	ASSERT_TRUE(test_wait_none());
-	ASSERT_TRUE(test_wait(space_is_free, &self->space, TEST_TIMEOUT_MS));
-	ASSERT_TRUE(mounts_are(self->mounts));
+	ASSERT_TRUE(is_good_or_not_there(status)) TH_LOG("at %ju us", moment);
+	ASSERT_TRUE(test_wait_none()) TH_LOG("at %ju us", moment);
+	ASSERT_TRUE(test_wait(space_is_free, &self->space, TEST_TIMEOUT_MS))
+		TH_LOG("at %ju us", moment);
+	ASSERT_TRUE(mounts_are(self->mounts)) TH_LOG("at %ju us", moment);
 }
 
 /* One that ends before it is killed was faster than the first: the next is to be killed sooner. */
@@ -209,7 +210,7 @@ TEST_F_TIMEOUT(killed, leaves_nothing_whenever_it_is, 80000)
 		int status = kill_after(start(variant->build), moment);
 
 		whole += !access(IMAGE, F_OK);
-		expect_nothing_left(_metadata, self, status);
+		expect_nothing_left(_metadata, self, status, moment);
 		if (status == 128 + SIGKILL) {
 			killed++;
 			continue;
