@@ -659,6 +659,13 @@ static unsigned long long completed(struct below *below)
 	ASSERT_TRUE(is_running(pid)); \
 } while (0)
 
+/* Nor does it end because it is killed. */
+#define ASSERT_OUTLIVES_KILL(pid) do { \
+	ASSERT_EQ(0, kill(pid, SIGKILL)); \
+	EXPECT_EQ(0, use_another(&self->below)); \
+	EXPECT_TRUE(is_running(pid)); \
+} while (0)
+
 /* Nor does it get on. */
 #define ASSERT_WAITS(pid) do { \
 	unsigned long long before; \
@@ -735,9 +742,7 @@ TEST_F(hang, killed_last_holder_goes_when_it_ends)
 
 	ASSERT_WAITS(pid);
 	close_ours(&self->below);
-	ASSERT_EQ(0, kill(pid, SIGKILL));
-	EXPECT_EQ(0, use_another(&self->below));
-	EXPECT_TRUE(is_running(pid));
+	ASSERT_OUTLIVES_KILL(pid);
 	EXPECT_TRUE(test_device_listed(self->below.id));
 	ASSERT_EQ(0, end(&self->below, &variant->fault));
 	EXPECT_EQ(128 + SIGKILL, test_reap(pid));
@@ -768,9 +773,7 @@ TEST_F(hang, keeps_sync_of_the_whole_system)
 		SKIP(return, "the file's page cache takes it all");
 	pid = start(&self->below, work_sync);
 	ASSERT_IS_HELD(pid);
-	ASSERT_EQ(0, kill(pid, SIGKILL));
-	EXPECT_EQ(0, use_another(&self->below));
-	EXPECT_TRUE(is_running(pid));
+	ASSERT_OUTLIVES_KILL(pid);
 	ASSERT_EQ(0, end(&self->below, &variant->fault));
 	EXPECT_EQ(128 + SIGKILL, test_reap(pid));
 	expect_pattern(_metadata, &self->below, SEED + 1);
