@@ -323,6 +323,12 @@ int blkfd_backing_open(struct blkfd_window *window)
 	return 0;
 }
 
+/* What is in memory alone, as on tmpfs, is as durable as it gets: nothing to flush. */
+static bool blkfd_backing_is_cached(struct file *file)
+{
+	return file->f_op->fsync && file->f_op->fsync != noop_fsync;
+}
+
 /* Holes are whole blocks of the file, wherever the window begins. */
 static void blkfd_backing_discard_limits(const struct blkfd_window *window,
 					 struct queue_limits *lim)
@@ -361,9 +367,9 @@ void blkfd_backing_limits(const struct blkfd_window *window,
 		lim->features |= BLK_FEAT_STABLE_WRITES;
 	if (window->flags & BLKFD_F_RDONLY)
 		return;
-	if (file->f_op->fsync)
+	if (blkfd_backing_is_cached(file))
 		lim->features |= BLK_FEAT_WRITE_CACHE;
-	if (file->f_op->fsync && window->dsync)
+	if (blkfd_backing_is_cached(file) && window->dsync)
 		lim->features |= BLK_FEAT_FUA;
 	if (file->f_op->fallocate)
 		lim->max_write_zeroes_sectors = UINT_MAX >> SECTOR_SHIFT;
