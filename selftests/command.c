@@ -459,6 +459,16 @@ TEST_F(command, mount_json_is_empty_on_failure)
 		      "! blkfd mount --json $f $d 2>/dev/null");
 }
 
+TEST_F(command, mount_json_that_cannot_be_printed_leaves_no_mount)
+{
+	EXPECT_RUN(1, "standard output: No space", MAKE_EXT4
+		   "blkfd mount --json --size 32M $f $d >/dev/full");
+	EXPECT_OUTPUT("16777216\n", "! mountpoint -q $d && stat -c %s $f");
+	EXPECT_RUN(1, "standard output: Broken pipe",
+		   "exec 5> >(:); wait $!; blkfd mount --json $f $d >&5");
+	EXPECT_EQ(0, RUN("! mountpoint -q $d"));
+}
+
 TEST_F(command, json_is_not_for_exec)
 {
 	EXPECT_RUN(2, "--json is for mount", "blkfd exec --json $f -- true");
@@ -632,6 +642,12 @@ TEST_F(command, mount_helper_mounts_nothing_if_faking)
 {
 	EXPECT_EQ(0, RUN(MAKE_EXT4 "mount -f -t blkfd $f $d &&\n"
 			 "! mountpoint -q $d"));
+}
+
+TEST_F(command, mount_helper_mounts_though_it_cannot_say_so)
+{
+	EXPECT_RUN(0, "standard output", MAKE_EXT4
+		   "mount.blkfd -v $f $d >/dev/full && umount $d");
 }
 
 TEST_F(command, mount_helper_reports_as_mount_documents)

@@ -89,28 +89,29 @@ static void explain_failure(const char *path, const char *type,
 		complain("%s", line);
 }
 
-/* Last of all: there may be no /proc in the other namespace, or none with us in it. */
-static int attach_in(int namespace, int mount_fd, const char *dir)
+static int open_target(const char *dir, const char *where)
 {
-	int dir_fd = -1, ret = 0;
+	int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC), ret = -errno;
 
-	if (!setns(namespace, CLONE_NEWNS))
-		dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (dir_fd < 0 ||
-	    move_mount(mount_fd, "", dir_fd, "", MOVE_MOUNT_F_EMPTY_PATH |
-		       MOVE_MOUNT_T_EMPTY_PATH) < 0) {
-		ret = -errno;
-		complain("%s, in the other namespace: %s", dir, strerror(-ret));
-	}
-	if (dir_fd >= 0)
-		close(dir_fd);
-	close(mount_fd);
+	if (fd >= 0)
+		return fd;
+	complain("%s%s: %s", dir, where, strerror(-ret));
 	return ret;
 }
 
-static int attach_as(int fd, const char *path, const char *type,
-		     const struct mount_options *options, const char *dir,
-		     int namespace)
+static int open_target_in(int namespace, const char *dir)
+{
+	int ret;
+
+	if (!setns(namespace, CLONE_NEWNS))
+		return open_target(dir, ", in the other namespace");
+	ret = -errno;
+	complain("the other namespace: %s", strerror(-ret));
+	return ret;
+}
+
+static int mount_detached(int fd, const char *path, const char *type,
+			  const struct mount_options *options, const char *dir)
 {
 	unsigned int attr_flags = 0;
 	char message[BLKFD_MESSAGE_MAX];
@@ -118,23 +119,56 @@ static int attach_as(int fd, const char *path, const char *type,
 
 	if (options->device.create.flags & BLKFD_F_RDONLY)
 		attr_flags |= MOUNT_ATTR_RDONLY;
-	if (namespace < 0)
-		ret = blkfd_mount(fd, type, options->options, attr_flags, dir,
-				  message, sizeof(message));
-	else
-		ret = blkfd_fsmount_message(fd, type, options->options,
-					    attr_flags, message,
-					    sizeof(message));
+	ret = blkfd_fsmount_message(fd, type, options->options, attr_flags,
+				    message, sizeof(message));
 	if (ret < 0)
 		explain_failure(path, type, dir, -ret, message);
-	else if (namespace >= 0)
-		ret = attach_in(namespace, ret, dir);
 	return ret;
 }
 
-static int attach_device(int dev_fd, const char *path,
-			 const struct mount_options *options, const char *dir,
-			 int namespace)
+static int move_to(int mount_fd, int dir_fd, const char *dir)
+{
+	int ret;
+
+	if (!move_mount(mount_fd, "", dir_fd, "", MOVE_MOUNT_F_EMPTY_PATH |
+			MOVE_MOUNT_T_EMPTY_PATH))
+		return mount_fd;
+	ret = -errno;
+	complain("%s: %s", dir, strerror(-ret));
+	return ret;
+}
+
+/*
+ * Without the directory nothing is mounted, which would leave traces in the file. In
+ * another namespace it is looked up last of all: there may be no /proc, or none with
+ * us in it.
+ */
+static int attach_as(int fd, const char *path, const char *type,
+		     const struct mount_options *options, const char *dir,
+		     int namespace)
+{
+	int dir_fd = -1, mount_fd, ret;
+
+	if (namespace < 0) {
+		dir_fd = open_target(dir, "");
+		if (dir_fd < 0)
+			return dir_fd;
+	}
+	mount_fd = mount_detached(fd, path, type, options, dir);
+	if (mount_fd >= 0 && namespace >= 0)
+		dir_fd = open_target_in(namespace, dir);
+	ret = mount_fd < 0 ? mount_fd : dir_fd;
+	if (ret >= 0)
+		ret = move_to(mount_fd, dir_fd, dir);
+	if (dir_fd >= 0)
+		close(dir_fd);
+	if (ret < 0 && mount_fd >= 0)
+		close(mount_fd);
+	return ret;
+}
+
+int attach(int dev_fd, const char *path, const struct mount_options *options,
+	   const char *dir, int namespace)
 {
 	char *type = NULL;
 	int fd, ret = 0;
@@ -152,17 +186,5 @@ static int attach_device(int dev_fd, const char *path,
 				dir, namespace);
 	free(type);
 	close(fd);
-	return ret;
-}
-
-int attach(int dev_fd, const struct backing *file,
-	   const struct mount_options *options, const char *dir, int namespace)
-{
-	int ret = attach_device(dev_fd, file->path, options, dir, namespace);
-
-	if (ret < 0)
-		backing_restore(file);
-	else
-		close(file->fd);
 	return ret;
 }

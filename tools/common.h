@@ -134,11 +134,11 @@ int output_publish(int fd, const char *path);
 /* attach.c */
 
 /*
- * Mounts the file system on the device dev_fd over file at dir. namespace, unless
- * it is -1, is a mount namespace in which dir is and we are afterwards. Closes
- * both, and restores the file on failure.
+ * Mounts the file system on the device dev_fd over the file at path at dir: a descriptor
+ * of the mount. namespace, unless it is -1, is a mount namespace in which dir is and we
+ * are afterwards. Closes dev_fd.
  */
-int attach(int dev_fd, const struct backing *file,
-	   const struct mount_options *options, const char *dir, int namespace);
+int attach(int dev_fd, const char *path, const struct mount_options *options,
+	   const char *dir, int namespace);
 
 #endif /* BLKFD_COMMON_H */

@@ -140,7 +140,7 @@ static bool is_mounted(const char *file, uint64_t offset, const char *dir)
 static int mount_file(const struct request *request, const char *file,
 		      const char *dir)
 {
-	int namespace = -1, fd;
+	int namespace = -1, fd, mount_fd;
 	struct backing backing;
 
 	if (request->namespace) {
@@ -154,11 +154,18 @@ static int mount_file(const struct request *request, const char *file,
 	fd = device_open(&backing, file, &request->options.device);
 	if (fd < 0)
 		return is_system_error(-fd) ? EXIT_SYSTEM : EXIT_MOUNT;
-	if (attach(fd, &backing, &request->options, dir, namespace) < 0)
+	mount_fd = attach(fd, file, &request->options, dir, namespace);
+	if (mount_fd < 0) {
+		backing_restore(&backing);
 		return EXIT_MOUNT;
+	}
+	close(mount_fd);
+	close(backing.fd);
+	/* It is mounted, whether that can be said or not. */
 	if (request->verbose)
 		printf("mount.blkfd: %s mounted on %s.\n", file, dir);
-	return finish_stdout() ? EXIT_SYSTEM : 0;
+	finish_stdout();
+	return 0;
 }
 
 int main(int argc, char **argv)

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /* blkfd mount: the file system in a file, at a directory. */
 #include <errno.h>
+#include <fcntl.h>
 #include <libmount.h>
+#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "blkfd.h"
@@ -60,45 +63,86 @@ static void print_mount(uint64_t id, struct libmnt_fs *fs)
 	printf("}\n");
 }
 
-/* What the kernel says of the mount at the directory. */
-static int report(uint64_t id, const char *dir)
+/* The mount by its id, as another may be on top of it. */
+static struct libmnt_fs *find_mount(struct libmnt_table *table, uint64_t mount_id)
+{
+	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
+	struct libmnt_fs *fs, *found = NULL;
+
+	while (iter && !found && !mnt_table_next_fs(table, iter, &fs)) {
+		if ((uint64_t)mnt_fs_get_id(fs) == mount_id)
+			found = fs;
+	}
+	mnt_free_iter(iter);
+	return found;
+}
+
+/* What the kernel says of the mount. */
+static int report(uint64_t id, int mount_fd, const char *dir)
 {
 	struct libmnt_table *table;
 	struct libmnt_fs *fs = NULL;
-	char *path = realpath(dir, NULL);
+	struct statx stx;
 
 	table = mnt_new_table_from_file("/proc/self/mountinfo");
-	if (path && table)
-		fs = mnt_table_find_target(table, path, MNT_ITER_BACKWARD);
+	if (table && !statx(mount_fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx))
+		fs = find_mount(table, stx.stx_mnt_id);
 	if (fs)
 		print_mount(id, fs);
 	else
 		complain("%s: mounted, but not found in /proc/self/mountinfo",
 			 dir);
 	mnt_unref_table(table);
-	free(path);
 	return fs ? finish_stdout() : EXIT_FAILED;
+}
+
+/* Who is not told of a mount will not unmount it. */
+static void take_away(int mount_fd, const char *dir)
+{
+	char path[BLKFD_PATH_MAX];
+
+	blkfd_path(mount_fd, path, sizeof(path));
+	if (umount2(path, MNT_DETACH) < 0)
+		complain("%s: still mounted: %s", dir, strerror(errno));
+}
+
+static int attach_and_report(int fd, const struct request *request,
+			     const char *file, const char *dir)
+{
+	struct blkfd_info info = { };
+	int ret = request->json ? blkfd_get_info(fd, &info) : 0, mount_fd;
+
+	if (ret < 0) {
+		complain("%s: device: %s", file, strerror(-ret));
+		close(fd);
+		return EXIT_FAILED;
+	}
+	mount_fd = attach(fd, file, &request->options, dir, -1);
+	if (mount_fd < 0)
+		return EXIT_FAILED;
+	if (request->json) {
+		ret = report(info.id, mount_fd, dir);
+		if (ret)
+			take_away(mount_fd, dir);
+	}
+	close(mount_fd);
+	return ret;
 }
 
 static int mount_file(const struct request *request, const char *file,
 		      const char *dir)
 {
-	struct blkfd_info info = { };
 	struct backing backing;
 	int fd = device_open(&backing, file, &request->options.device), ret;
 
 	if (fd < 0)
 		return EXIT_FAILED;
-	ret = request->json ? blkfd_get_info(fd, &info) : 0;
-	if (ret < 0) {
-		complain("%s: device: %s", file, strerror(-ret));
-		close(fd);
+	ret = attach_and_report(fd, request, file, dir);
+	if (ret)
 		backing_restore(&backing);
-		return EXIT_FAILED;
-	}
-	if (attach(fd, &backing, &request->options, dir, -1) < 0)
-		return EXIT_FAILED;
-	return request->json ? report(info.id, dir) : 0;
+	else
+		close(backing.fd);
+	return ret;
 }
 
 int mount_main(int argc, char **argv)
@@ -117,6 +161,8 @@ int mount_main(int argc, char **argv)
 		complain("mount: what is needed is FILE DIR");
 		return usage_error("mount");
 	}
+	/* To be met as an error, while there is something to take away. */
+	signal(SIGPIPE, SIG_IGN);
 	ret = mount_file(&request, argv[optind], argv[optind + 1]);
 	mount_options_free(&request.options);
 	return ret;
