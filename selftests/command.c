@@ -241,6 +241,18 @@ TEST_F(command, new_file_is_none_if_the_command_did_not_heed_a_loss)
 	EXPECT_OUTPUT("", "ls small; umount small");
 }
 
+/* The device's, the file's, and the third is the directory's. */
+#define FAILED_SYNC	"strace -o log -e inject=fsync:error=EIO:when=3 "
+
+TEST_F(command, new_file_is_none_if_its_name_may_be_lost)
+{
+	EXPECT_RUN(1, "image: its directory: Input/output error", FAILED_SYNC NEW "$f -- true");
+	EXPECT_OUTPUT("dir\nlog\n", "ls");
+	EXPECT_RUN(1, "complete, but may not outlive a crash",
+		   FAILED_SYNC "-e inject=unlinkat:error=EROFS " NEW "$f -- true");
+	EXPECT_OUTPUT("16777216\n", "stat -c %s $f");
+}
+
 TEST_F(command, new_file_needs_a_size_and_nameless_files)
 {
 	EXPECT_RUN(1, "size", "blkfd exec --new $f -- true");

@@ -128,8 +128,11 @@ void backing_restore(const struct backing *file);
 /* A file without a name, in the directory of path, where there is none. */
 int output_open(const char *path);
 
-/* Gives it the name, once all of it is on the disk. */
+/* Gives it the name, once all of it is on the disk, and takes it back if the name is not. */
 int output_publish(int fd, const char *path);
+
+/* Takes the name from the file. -ENOENT: it is another file's by now; prints nothing. */
+int output_remove(int fd, int dir, const char *name);
 
 /* attach.c */
 

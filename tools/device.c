@@ -66,30 +66,21 @@ static int backing_extend(struct backing *file, uint64_t size)
 	return 0;
 }
 
-/* Unless the name is another file's by now, as in another namespace. */
-static void backing_remove(const struct backing *file, const struct stat *st)
-{
-	struct stat named;
-
-	if (lstat(file->path, &named) < 0 || named.st_dev != st->st_dev ||
-	    named.st_ino != st->st_ino)
-		return;
-	if (unlink(file->path) < 0)
-		fail_file(file->path, errno);
-}
-
 /* Unless somebody else has made it longer in the meantime. */
 void backing_restore(const struct backing *file)
 {
 	struct stat st;
+	int ret = 0;
 
-	if (!fstat(file->fd, &st)) {
-		if (file->created)
-			backing_remove(file, &st);
-		else if (file->new_size && st.st_size == file->new_size &&
-			 ftruncate(file->fd, file->old_size) < 0)
-			fail_file(file->path, errno);
-	}
+	if (file->created)
+		ret = output_remove(file->fd, AT_FDCWD, file->path);
+	else if (file->new_size && !fstat(file->fd, &st) &&
+		 st.st_size == file->new_size &&
+		 ftruncate(file->fd, file->old_size) < 0)
+		ret = -errno;
+	/* The name is another file's by now, as in another namespace. */
+	if (ret && ret != -ENOENT)
+		fail_file(file->path, -ret);
 	close(file->fd);
 }
 

@@ -61,6 +61,35 @@ static int link_file(int fd, int dir, const char *name)
 	return linkat(AT_FDCWD, self, dir, name, AT_SYMLINK_FOLLOW) ? -errno : 0;
 }
 
+int output_remove(int fd, int dir, const char *name)
+{
+	struct stat st, named;
+
+	if (fstat(fd, &st) < 0 ||
+	    fstatat(dir, name, &named, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (named.st_dev != st.st_dev || named.st_ino != st.st_ino)
+		return -ENOENT;
+	return unlinkat(dir, name, 0) < 0 ? -errno : 0;
+}
+
+static int publish_in(int dir, int fd, const char *name, const char *path)
+{
+	int ret = link_file(fd, dir, name);
+
+	if (ret)
+		return fail(path, -ret);
+	if (!fsync(dir))
+		return 0;
+	ret = -errno;
+	if (output_remove(fd, dir, name))
+		complain("%s is complete, but may not outlive a crash: %s", path,
+			 strerror(-ret));
+	else
+		complain("%s: its directory: %s", path, strerror(-ret));
+	return ret;
+}
+
 int output_publish(int fd, const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -72,14 +101,7 @@ int output_publish(int fd, const char *path)
 	dir = open_directory(path, name);
 	if (dir < 0)
 		return fail(path, -dir);
-	ret = link_file(fd, dir, name);
-	if (ret) {
-		fail(path, -ret);
-	} else if (fsync(dir)) {
-		ret = -errno;
-		complain("%s is complete, but may not outlive a crash: %s", path,
-			 strerror(errno));
-	}
+	ret = publish_in(dir, fd, name, path);
 	close(dir);
 	return ret;
 }
