@@ -702,6 +702,15 @@ TEST_F(build, shows_what_mkfs_says_when_it_fails)
 	EXPECT_TRUE(nothing_left(&self->before));
 }
 
+/* The third fsync is of the directory, once the image has its name. */
+TEST_F(build, whose_name_may_be_lost_leaves_nothing)
+{
+	EXPECT_EQ(1, test_output(refusal, sizeof(refusal), "strace", "-o", TEST_DIR "/log", "-e",
+				 "inject=fsync:error=EIO:when=3", program(), TREE, IMAGE));
+	EXPECT_STREQ("mkimage: " IMAGE ": its directory: Input/output error\n", refusal);
+	EXPECT_TRUE(nothing_left(&self->before));
+}
+
 TEST_F(build, ends_though_sigchld_is_ignored)
 {
 	EXPECT_EQ(0, test_output(refusal, sizeof(refusal), "env", "--ignore-signal=CHLD",

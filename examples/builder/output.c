@@ -54,6 +54,28 @@ void output_open(struct output *output, const char *path)
 		die_errno("%s", path);
 }
 
+/* Unless the name is another file's by now. */
+static bool remove_again(const struct output *output)
+{
+	struct stat st, named;
+
+	return !fstat(output->file, &st) &&
+	       !fstatat(output->dir, output->name, &named, AT_SYMLINK_NOFOLLOW) &&
+	       named.st_dev == st.st_dev && named.st_ino == st.st_ino &&
+	       !unlinkat(output->dir, output->name, 0);
+}
+
+static noreturn void die_unsynced(const struct output *output)
+{
+	int error = errno;
+	bool removed = remove_again(output);
+
+	errno = error;
+	if (removed)
+		die_errno("%s: its directory", output->path);
+	die_errno("%s is complete, but not sure to outlive a crash", output->path);
+}
+
 void output_publish(struct output *output)
 {
 	char path[64];
@@ -64,7 +86,7 @@ void output_publish(struct output *output)
 	if (linkat(AT_FDCWD, path, output->dir, output->name, AT_SYMLINK_FOLLOW))
 		die_errno("%s", output->path);
 	if (fsync(output->dir))
-		die_errno("%s is complete, but not sure to outlive a crash", output->path);
+		die_unsynced(output);
 	close(output->file);
 	close(output->dir);
 }
