@@ -711,6 +711,11 @@ TEST_F(build, whose_name_may_be_lost_leaves_nothing)
 	EXPECT_TRUE(nothing_left(&self->before));
 }
 
+TEST_F(build, help_that_cannot_be_printed_is_an_error)
+{
+	EXPECT_EQ(1, test_command("sh", "-c", "\"$0\" --help >/dev/full", program()));
+}
+
 TEST_F(build, ends_though_sigchld_is_ignored)
 {
 	EXPECT_EQ(0, test_output(refusal, sizeof(refusal), "env", "--ignore-signal=CHLD",

@@ -113,6 +113,8 @@ static void set_option(struct build *build, int option)
 		break;
 	case 'h':
 		fputs(usage, stdout);
+		if (fflush(stdout))
+			die_errno("standard output");
 		exit(0);
 	default:
 		misuse("wrong usage");
