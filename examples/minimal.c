@@ -8,6 +8,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,7 @@ int main(int argc, char **argv)
 
 	if (argc != 3)
 		errx(2, "usage: minimal IMAGE BYTES");
+	signal(SIGCHLD, SIG_DFL);		/* if our caller ignores it, as some do */
 	image = check(open(argv[1], O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644), argv[1]);
 	check(ftruncate(image, strtoll(argv[2], NULL, 0)), argv[2]);
 

@@ -746,4 +746,18 @@ TEST_F(build, refuses_wrong_usage_with_status_2)
 	EXPECT_EQ(0, count_images());
 }
 
+/* examples/minimal */
+
+TEST_F(build, by_the_smallest_example_has_its_file)
+{
+	const char *line = "env --ignore-signal=CHLD ${0%mkimage}minimal $1 0x1000000 &&\n"
+			   "debugfs -R 'cat hello' $1";
+
+	EXPECT_EQ(0, test_output(refusal, sizeof(refusal), "sh", "-c", line, program(), IMAGE))
+		TH_LOG("%s", refusal);
+	EXPECT_NE(NULL, strstr(refusal, "Hello from a device without a name.\n"));
+	EXPECT_EQ(0, check_image("ext4"));
+	EXPECT_TRUE(test_wait_none());
+}
+
 TEST_HARNESS_MAIN
