@@ -253,6 +253,22 @@ TEST_F(command, new_file_is_none_if_its_name_may_be_lost)
 	EXPECT_OUTPUT("16777216\n", "stat -c %s $f");
 }
 
+TEST_F(command, new_file_is_none_while_somebody_has_its_device_open)
+{
+	EXPECT_RUN(1, "has left the device mounted, or in use",
+		   "mkfifo end; " NEW "$f -- sh -c 'cat end &'; s=$?; : >end; exit $s");
+	EXPECT_OUTPUT("dir\nend\n", "ls");
+}
+
+/* It ends when the command is no zombie any more. */
+TEST_F(command, new_file_waits_for_those_that_are_about_to_end)
+{
+	EXPECT_EQ(0, RUN(NEW "$f -- bash -c '\n"
+			 "while kill -0 $$; do :; done 2>log && printf late >&3 &'"))
+		TH_LOG("%s", self->out);
+	EXPECT_OUTPUT("late", "head -c 4 $f");
+}
+
 TEST_F(command, new_file_needs_a_size_and_nameless_files)
 {
 	EXPECT_RUN(1, "size", "blkfd exec --new $f -- true");

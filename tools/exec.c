@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "blkfd.h"
@@ -162,16 +163,20 @@ static int run(int fd, char **argv, bool *started)
 	return pid == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }
 
+static int fail_device(const char *file, int error)
+{
+	complain("%s: device: %s", file, strerror(error));
+	return -error;
+}
+
 /* The command may have been told of what was lost, and have paid no heed. */
-static int check_errors(const char *file, int fd)
+static int sync_device(const char *file, int fd)
 {
 	struct blkfd_info info;
-	int ret = blkfd_get_info(fd, &info);
+	int ret = fsync(fd) ? -errno : blkfd_get_info(fd, &info);
 
-	if (ret) {
-		complain("%s: device: %s", file, strerror(-ret));
-		return ret;
-	}
+	if (ret)
+		return fail_device(file, -ret);
 	if (!info.errors)
 		return 0;
 	complain("%s: %llu requests of the device have failed: is the file system there full?",
@@ -179,23 +184,45 @@ static int check_errors(const char *file, int fd)
 	return -EIO;
 }
 
-/* What the command left running, or mounted, would go on to change the file. */
-static int finish_device(const char *file, int fd, const char *path)
+/*
+ * What the command left running, or mounted, would go on to change the file. A device that
+ * we have closed, and that can still be opened by node, is such a one's; who is about to
+ * end has five seconds.
+ */
+static int finish_device(const char *file, int fd, const char *node)
 {
-	int ret = fsync(fd) ? -errno : 0, claimed;
+	static const struct timespec pause = { .tv_nsec = 20000000 };
+	int looks, ret;
 
-	claimed = ret ? -1 : open(path, O_RDONLY | O_EXCL | O_CLOEXEC);
-	if (!ret && claimed < 0)
-		ret = -errno;
-	close(claimed);
-	if (ret == -EBUSY)
-		complain("%s: the command has left the device mounted, or in use", file);
-	else if (ret)
-		complain("%s: device: %s", file, strerror(-ret));
-	else
-		ret = check_errors(file, fd);
+	for (looks = 0; looks < 250; looks++) {
+		if (looks)
+			nanosleep(&pause, NULL);
+		ret = sync_device(file, fd);
+		close(fd);
+		if (ret)
+			return ret;
+		fd = open(node, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 && errno == ENXIO)
+			return 0;
+		if (fd < 0)
+			return fail_device(file, errno);
+	}
+	complain("%s: the command has left the device mounted, or in use", file);
 	close(fd);
-	return ret;
+	return -EBUSY;
+}
+
+static int publish(const char *file, int fd, const char *path, int backing_fd)
+{
+	char node_path[BLKFD_PATH_MAX];
+	int node = open(path, O_PATH | O_CLOEXEC), ret;
+
+	if (node < 0)
+		return fail_device(file, errno);
+	blkfd_path(node, node_path, sizeof(node_path));
+	ret = finish_device(file, fd, node_path);
+	close(node);
+	return ret ? ret : output_publish(backing_fd, file);
 }
 
 static int exec_device(int fd, const char *path, char **argv, bool *started)
@@ -233,8 +260,7 @@ static int exec_file(const char *file, const struct device_options *options,
 	}
 	if (ret || !options->new)
 		return ret;
-	return finish_device(file, fd, path) || output_publish(backing.fd, file) ?
-	       EXIT_FAILED : 0;
+	return publish(file, fd, path, backing.fd) ? EXIT_FAILED : 0;
 }
 
 int exec_main(int argc, char **argv)
