@@ -636,6 +636,26 @@ TEST_F(command, mount_helper_takes_options_last_whatever_posix_says)
 		      "findmnt -no FSTYPE $d; umount $d");
 }
 
+TEST_F(command, mount_helper_changes_what_fstab_mounts)
+{
+	EXPECT_OUTPUT("ro,nosuid,noatime\nrw,noatime\n1\n", MAKE_EXT4
+		      "o=nosuid,noatime,no-discard,blkfd.offset=0,fstype=ext4,X-a.b\n"
+		      "echo \"$f $d blkfd $o 0 0\" >tab; mount -a -T tab;\n"
+		      "mount -T tab -o remount,ro $d; findmnt -no VFS-OPTIONS $d;\n"
+		      "mount -T tab -o remount,rw,suid $d;\n"
+		      "touch $d/file; findmnt -no VFS-OPTIONS $d;\n"
+		      "findmnt -rn $d | wc -l; umount $d");
+	EXPECT_RUN(32, "not mounted", "mount -T tab -o remount,ro $d");
+}
+
+/* The device is as it was made. */
+TEST_F(command, mount_helper_lets_nobody_write_to_a_read_only_device)
+{
+	EXPECT_RUN(32, "cannot remount", MAKE_EXT4
+		   "mount -t blkfd -o ro $f $d; mount -t blkfd -o remount,rw $f $d; s=$?\n"
+		   "! touch $d/file && umount $d && exit $s");
+}
+
 /* Two devices over a file do not know of each other: the file system would suffer. */
 TEST_F(command, mount_helper_mounts_nothing_twice_at_one_place)
 {

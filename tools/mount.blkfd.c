@@ -2,6 +2,7 @@
 /* mount.blkfd: what mount(8) runs for "mount -t blkfd". */
 #include <errno.h>
 #include <fcntl.h>
+#include <libmount.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,6 +169,48 @@ static int mount_file(const struct request *request, const char *file,
 	return 0;
 }
 
+/* From a line of fstab: what it says of the device was for when that was made. */
+static int remount(const struct request *request, const char *dir)
+{
+	bool rdonly = request->options.device.create.flags & BLKFD_F_RDONLY;
+	struct libmnt_context *context = mnt_new_context();
+	char message[BLKFD_MESSAGE_MAX] = "";
+	int ret, status = EXIT_SYSTEM;
+
+	if (context && !mnt_context_set_target(context, dir) &&
+	    !mnt_context_set_options(context, request->options.options) &&
+	    !mnt_context_append_options(context, rdonly ? "ro" : "rw") &&
+	    !mnt_context_disable_helpers(context, 1) &&
+	    !mnt_context_set_optsmode(context, MNT_OMODE_NOTAB)) {
+		ret = mnt_context_mount(context);
+		status = mnt_context_get_excode(context, ret, message, sizeof(message));
+	}
+	if (status)
+		complain("%s: %s", dir, *message ? message : "cannot be remounted");
+	mnt_free_context(context);
+	return status;
+}
+
+static bool is_remount(const struct request *request)
+{
+	const char *options = request->options.options;
+	char *value;
+	size_t size;
+
+	return options && !mnt_optstr_get_option(options, "remount", &value, &size);
+}
+
+static int mount_or_remount(const struct request *request, const char *file,
+			    const char *dir)
+{
+	if (!is_remount(request))
+		return mount_file(request, file, dir);
+	if (!request->namespace)
+		return remount(request, dir);
+	complain("remount: not in another namespace");
+	return EXIT_USAGE;
+}
+
 int main(int argc, char **argv)
 {
 	struct request request = { };
@@ -188,7 +231,7 @@ int main(int argc, char **argv)
 	if (device_options_check(&request.options.device) < 0)
 		return EXIT_USAGE;
 	if (!request.fake)
-		ret = mount_file(&request, argv[optind], argv[optind + 1]);
+		ret = mount_or_remount(&request, argv[optind], argv[optind + 1]);
 	mount_options_free(&request.options);
 	return ret;
 }
