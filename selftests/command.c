@@ -343,6 +343,13 @@ TEST_F(command, size_creates_the_file_with_the_umask)
 		      "stat -c '%s %a' $f");
 }
 
+TEST_F(command, size_creates_nothing_through_a_link)
+{
+	EXPECT_RUN(1, "link: a symbolic link to nothing",
+		   "ln -s nowhere link; blkfd exec --size 1M link -- true");
+	EXPECT_OUTPUT("dir\nlink\n", "ls");
+}
+
 TEST_F(command, size_extends_the_file)
 {
 	EXPECT_OUTPUT("33554432\n", MAKE_FILE "blkfd exec --size 32M $f -- \\\n"

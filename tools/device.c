@@ -38,7 +38,13 @@ static int backing_open(struct backing *file,
 				O_CLOEXEC, 0666);
 		file->created = file->fd >= 0;
 	}
-	return file->fd < 0 ? fail_file(file->path, errno) : 0;
+	if (file->fd >= 0)
+		return 0;
+	if (errno != EEXIST)
+		return fail_file(file->path, errno);
+	complain("%s: a symbolic link to nothing, and no file is created there",
+		 file->path);
+	return -EEXIST;
 }
 
 static int backing_extend(struct backing *file, uint64_t size)
