@@ -271,7 +271,7 @@ TEST_F(command, new_file_waits_for_those_that_are_about_to_end)
 
 TEST_F(command, new_file_needs_a_size_and_nameless_files)
 {
-	EXPECT_RUN(1, "size", "blkfd exec --new $f -- true");
+	EXPECT_RUN(2, "size", "blkfd exec --new $f -- true");
 	EXPECT_RUN(1, "no files without a name", NEW "/proc/image -- true");
 	EXPECT_RUN(2, "--new is for exec", "blkfd mount --new $f $d");
 	EXPECT_OUTPUT("dir\n", "ls");
@@ -403,8 +403,9 @@ TEST_F(command, size_is_undone_if_nothing_is_mounted)
 
 TEST_F(command, size_of_a_read_only_file_is_refused)
 {
-	EXPECT_RUN(1, "read-only",
+	EXPECT_RUN(2, "read-only",
 		   "blkfd exec --read-only --size 1M $f -- true");
+	EXPECT_RUN(2, "read-only", "blkfd mount --size 1M -o ro $f $d");
 	EXPECT_EQ(0, RUN("[ ! -e $f ]"));
 }
 

@@ -233,9 +233,6 @@ int device_open(struct backing *file, const char *path,
 	int control, ret;
 
 	*file = (struct backing){ .path = path };
-	ret = device_options_check(options);
-	if (ret < 0)
-		return ret;
 	control = open_control(CONTROL_PATH);
 	if (control < 0)
 		return control;

@@ -286,5 +286,7 @@ int exec_main(int argc, char **argv)
 		complain("exec: what is needed is FILE -- COMMAND");
 		return usage_error("exec");
 	}
+	if (device_options_check(&options) < 0)
+		return usage_error("exec");
 	return exec_file(argv[optind], &options, argv + separator + 1);
 }

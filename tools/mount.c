@@ -161,6 +161,8 @@ int mount_main(int argc, char **argv)
 		complain("mount: what is needed is FILE DIR");
 		return usage_error("mount");
 	}
+	if (device_options_check(&request.options.device) < 0)
+		return usage_error("mount");
 	/* To be met as an error, while there is something to take away. */
 	signal(SIGPIPE, SIG_IGN);
 	ret = mount_file(&request, argv[optind], argv[optind + 1]);
