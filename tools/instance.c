@@ -66,7 +66,7 @@ static int refuse_0(const char *name, uint64_t max)
 }
 
 /* Calls take with each word between commas. */
-static int for_words(char *text, struct blkfd_instance *bounds,
+static int for_words(const char *name, char *text, struct blkfd_instance *bounds,
 		     int (*take)(struct blkfd_instance *bounds, const char *word))
 {
 	char *word, *rest;
@@ -79,7 +79,7 @@ static int for_words(char *text, struct blkfd_instance *bounds,
 			return ret;
 	}
 	if (ret < 0)
-		complain("an empty list");
+		complain("%s: an empty list", name);
 	return ret;
 }
 
@@ -140,9 +140,9 @@ static int take_argument(struct instance_request *request, int c)
 				  (uint64_t *)&bounds->max_bytes);
 		return ret ? ret : refuse_0("max-bytes", bounds->max_bytes);
 	case 's':
-		return for_words(optarg, bounds, take_block_size);
+		return for_words("block-sizes", optarg, bounds, take_block_size);
 	case 'n':
-		return for_words(optarg, bounds, take_denied);
+		return for_words("deny", optarg, bounds, take_denied);
 	case 'r':
 		bounds->flags |= BLKFD_INSTANCE_RDONLY;
 		return 0;
