@@ -293,6 +293,8 @@ int blkfd_fsmount_message(int fd, const char *fstype, const char *options,
 	/* erofs takes any descriptor, and later only a regular file's. */
 	if (ret == -EINVAL && by_fd) {
 		by_fd = false;
+		if (size)
+			*message = 0;
 		ret = mount_once(fd, fstype, options, attr_flags, &by_fd,
 				 message, size);
 	}

@@ -971,6 +971,24 @@ TEST_F(ext4, message_is_empty_after_success)
 	EXPECT_STREQ("", message);
 }
 
+/* Of 7.3 takes any descriptor, and then only a regular file's: it is mounted by path. */
+TEST_F(ext4, message_is_empty_after_success_at_the_second_attempt)
+{
+	char message[BLKFD_MESSAGE_MAX] = "old", path[TEST_PATH_MAX];
+	int dev;
+
+	if (!test_has_module("erofs"))
+		SKIP(return, "this kernel has no erofs");
+	ASSERT_EQ(0, mkdir(TEST_DIR "/tree", 0755));
+	test_fd_path(self->fd, path, sizeof(path));
+	ASSERT_EQ(0, test_command("mkfs.erofs", path, TEST_DIR "/tree"));
+	dev = test_reopen(self->fd, O_RDONLY);
+	ASSERT_LE(0, dev);
+	EXPECT_LE(0, blkfd_fsmount_message(dev, "erofs", NULL, MOUNT_ATTR_RDONLY, message,
+					   sizeof(message)));
+	EXPECT_STREQ("", message);
+}
+
 TEST_F(ext4, mount_needs_a_directory)
 {
 	int before = test_count_mounts(), file;
