@@ -60,8 +60,9 @@
  *	it is on a network.
  * @block_size: Logical block size in bytes: a power of two from 512 to the
  *	page size, or up to 65536 where the kernel supports it. 0: what the
- *	file needs, that is 512 or, with BLKFD_F_DIRECT, the smallest size at
- *	which the file takes direct I/O.
+ *	file needs, that is 512, the logical block size of a backing block
+ *	device, or, with BLKFD_F_DIRECT, the smallest size at which the file
+ *	takes direct I/O.
  * @reserved: Must be zero.
  *
  * Returns a new descriptor, close-on-exec, of a new block device that exists as
@@ -87,7 +88,8 @@
  * - ENODATA: the window is empty.
  * - ELOOP: devices are nested too deep.
  * - EPERM: an instance does not allow for these flags, this block size, or a
- *   device that can be written to (see struct blkfd_instance).
+ *   device that can be written to (see struct blkfd_instance); or the caller's
+ *   cgroup does not allow for block devices of our major number.
  * - EDQUOT: the caller, or the owner of a user namespace around it, has as many
  *   devices as a user may have (see struct blkfd_limits); or the device is more
  *   than is left of an instance's share.
