@@ -984,6 +984,20 @@ TEST_F(command, help_goes_to_stdout)
 	EXPECT_RUN(0, "--block-size", "blkfd mount --help 2>/dev/null");
 }
 
+/* Each difference is printed. */
+TEST_F(command, completion_offers_the_options_of_help)
+{
+	EXPECT_OUTPUT("", ". /usr/share/bash-completion/bash_completion\n"
+		      ". \"$(dirname \"$(command -v blkfd)\")\"/completion/blkfd\n"
+		      "for c in $(blkfd help | sed -n '/help/!s/.* blkfd \\([a-z]*\\) .*/\\1/p'); do\n"
+		      "COMP_WORDS=(blkfd $c -) COMP_CWORD=2 COMP_LINE=\"blkfd $c -\"\n"
+		      "COMP_POINT=${#COMP_LINE}; _blkfd; printf '%s\\n' \"${COMPREPLY[@]}\" |\n"
+		      "grep -vx -e -- | sort >offered\n"
+		      "{ blkfd help $c | grep -oE -- '^ +(-[a-z], )?--[a-z-]+' |\n"
+		      "grep -oE -- '-[-a-z]+'; echo --help; } | sort |\n"
+		      "diff - offered; done");
+}
+
 TEST_F(command, unknown_words_are_misuse)
 {
 	EXPECT_RUN(2, "no command 'frob'", "blkfd frob");
