@@ -241,6 +241,20 @@ TEST_F(command, new_file_is_none_if_the_command_did_not_heed_a_loss)
 	EXPECT_OUTPUT("", "ls small; umount small");
 }
 
+/* What the command did not sync itself is written when it has ended. */
+TEST_F(command, exec_tells_of_what_was_lost)
+{
+	EXPECT_RUN(1, "small/image: device: ",
+		   "mkdir small; mount -t tmpfs -o size=1M none small; truncate -s 4M $f;\n"
+		   "blkfd exec --size 4M small/image -- dd if=$f of={} bs=1M status=none");
+	EXPECT_RUN(1, "small/image: device: ",
+		   "blkfd exec small/image -- sh -c 'dd if='$f' of={} bs=1M status=none\n"
+		   "sync {} || true'");
+	EXPECT_RUN(3, "small/image: device: ",
+		   "blkfd exec small/image -- sh -c 'dd if='$f' of={} bs=1M; exit 3'");
+	EXPECT_EQ(0, RUN("blkfd exec small/image -- dd if=$f of={} bs=1k count=8; umount small"));
+}
+
 /* The device's, the file's, and the third is the directory's. */
 #define FAILED_SYNC	"strace -o log -e inject=fsync:error=EIO:when=3 "
 

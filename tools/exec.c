@@ -169,6 +169,24 @@ static int fail_device(const char *file, int error)
 	return -error;
 }
 
+/*
+ * What is still in the device's cache goes to the file, and no further, as by closing the
+ * device, which would not tell if it did not get there. If there was an error before that,
+ * fsync() says whether data was lost, and whoever was told paid no heed.
+ */
+static int write_back(const char *file, int fd)
+{
+	struct blkfd_info info;
+	int ret;
+
+	if (sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE_AND_WAIT))
+		return fail_device(file, errno);
+	ret = blkfd_get_info(fd, &info);
+	if (!ret && info.errors && fsync(fd))
+		ret = -errno;
+	return ret ? fail_device(file, -ret) : 0;
+}
+
 /* The command may have been told of what was lost, and have paid no heed. */
 static int sync_device(const char *file, int fd)
 {
@@ -258,6 +276,8 @@ static int exec_file(const char *file, const struct device_options *options,
 		close(fd);
 		backing_restore(&backing);
 	}
+	if (started && !options->new && write_back(file, fd) && !ret)
+		ret = EXIT_FAILED;
 	if (ret || !options->new)
 		return ret;
 	return publish(file, fd, path, backing.fd) ? EXIT_FAILED : 0;
