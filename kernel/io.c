@@ -598,11 +598,19 @@ static int blkfd_io_fsync(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 			       !(flags & IOCB_SYNC));
 }
 
+/*
+ * vfs_fallocate() holds a disk to the length that a file may have where the disk's node
+ * happens to be.
+ */
 static int blkfd_io_fallocate(struct blkfd_device *dev, struct bio *bio,
 			      int mode)
 {
-	return vfs_fallocate(dev->window.file, mode, blkfd_io_pos(dev, bio),
-			     bio->bi_iter.bi_size);
+	struct file *file = dev->window.file;
+	loff_t pos = blkfd_io_pos(dev, bio), len = bio->bi_iter.bi_size;
+
+	if (S_ISBLK(file_inode(file)->i_mode))
+		return file->f_op->fallocate(file, mode, pos, len);
+	return vfs_fallocate(file, mode, pos, len);
 }
 
 /* Beyond the end of a file that is now too short, this does nothing. */

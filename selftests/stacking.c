@@ -615,4 +615,38 @@ TEST(window_of_a_disk_is_a_partition)
 	close(disk);
 }
 
+/*
+ * A node of a disk can be where no file may be as large: on ext4 with blocks of 1 KiB,
+ * 4 TiB are the end.
+ */
+#define LARGE_SIZE	(5 * TEST_MIB * TEST_MIB)
+#define NODE		TEST_DIR "/nodes/node"
+
+TEST(discards_reach_all_of_a_disk_wherever_its_node_is)
+{
+	uint64_t range[2] = { LARGE_SIZE - SIZE, SIZE };
+	int file, disk, nodes, dev;
+	struct blkfd_info info;
+	struct stat stat;
+
+	ASSERT_EQ(0, test_private_mounts());
+	nodes = test_create(test_tmpfile(TEST_DIR, 32 * TEST_MIB), 0, 0, 0, 0);
+	ASSERT_EQ(0, on_device(nodes, "mkfs.ext4", "-q", "-b", "1024"));
+	ASSERT_EQ(0, mount_device(nodes, "ext4", TEST_DIR "/nodes"));
+	file = test_memfd(LARGE_SIZE);
+	disk = test_create(file, 0, 0, 0, 0);
+	ASSERT_EQ(0, fstat(disk, &stat));
+	ASSERT_EQ(0, mknod(NODE, S_IFBLK | 0600, stat.st_rdev));
+	dev = test_create(open(NODE, O_RDWR | O_CLOEXEC), 0, 0, 0, 0);
+	ASSERT_LE(0, dev);
+	ASSERT_EQ(0, test_write_pattern(dev, range[0], SIZE, SEED));
+	ASSERT_EQ(0, fsync(dev));
+	EXPECT_EQ(0, ioctl(dev, BLKDISCARD, range));
+	EXPECT_EQ(0, ioctl(dev, BLKZEROOUT, range));
+	EXPECT_EQ(0, test_check_zero(file, range[0], SIZE));
+	ASSERT_EQ(0, test_info(dev, &info));
+	EXPECT_EQ(0, info.errors);
+	ASSERT_EQ(0, umount2(TEST_DIR "/nodes", MNT_DETACH));
+}
+
 TEST_HARNESS_MAIN
