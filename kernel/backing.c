@@ -13,6 +13,7 @@
 #include <linux/sizes.h>
 #include <linux/stat.h>
 #include <linux/swap.h>
+#include <linux/uidgid.h>
 
 #include "blkfd.h"
 
@@ -39,6 +40,21 @@ static struct inode *blkfd_backing_inode(struct file *file)
 	return inode == file_inode(file) ? file->f_mapping->host : inode;
 }
 
+/*
+ * A device reads and writes as who made it, and for one who has no number in the user
+ * namespace of a file's server FUSE sends nothing.
+ */
+static bool blkfd_backing_serves_creator(struct file *file)
+{
+	struct super_block *sb = file_inode(file)->i_sb;
+
+	if (sb->s_magic != FUSE_SUPER_MAGIC || !(sb->s_iflags & SB_I_NOIDMAP) ||
+	    blkfd_backing_bdev(file))
+		return true;
+	return kuid_has_mapping(sb->s_user_ns, current_fsuid()) &&
+	       kgid_has_mapping(sb->s_user_ns, current_fsgid());
+}
+
 static int blkfd_backing_check_file(struct file *file)
 {
 	umode_t mode = file_inode(file)->i_mode;
@@ -57,6 +73,8 @@ static int blkfd_backing_check_file(struct file *file)
 		return -EOPNOTSUPP;
 	if (file->f_mode & FMODE_WRITE && !file->f_op->write_iter)
 		return -EOPNOTSUPP;
+	if (!blkfd_backing_serves_creator(file))
+		return -EOVERFLOW;
 	return 0;
 }
 

@@ -1912,6 +1912,66 @@ TEST(file_that_answers_one_user_alone_can_be_used)
 	EXPECT_EQ(0, test_reap(fuse.server));
 }
 
+/*
+ * A server in a user namespace that has a number for this user alone. Its file is sent
+ * to the caller, who closes it, and then the socket.
+ */
+static int serve_in_namespace(uid_t user, int sock)
+{
+	struct test_fuse fuse = { };
+	char end;
+	int fd;
+
+	if (test_become(user) || test_enter_user_namespace(CLONE_NEWNS) ||
+	    test_fuse_mount(&fuse, FUSE_FILE, SIZE, PAGE))
+		return 1;
+	fd = open(FUSE_FILE, O_RDWR | O_CLOEXEC);
+	if (fd < 0 || test_send_fd(sock, fd))
+		return 1;
+	close(fd);
+	return read(sock, &end, 1) || umount(FUSE_FILE) || test_reap(fuse.server);
+}
+
+static int create_and_read(uid_t user, int control, int file)
+{
+	struct blkfd_create arg = { .fd = file };
+	int dev;
+
+	if (test_become(user))
+		return 1;
+	dev = test_create_by(control, &arg);
+	return dev < 0 || test_check_zero(dev, 0, SIZE);
+}
+
+/* FUSE sends nothing for others, and all their I/O would fail. */
+TEST(file_whose_server_has_no_number_for_the_creator_is_eoverflow)
+{
+	int control = open("/dev/blkfd", O_RDWR | O_CLOEXEC), socks[2], file;
+	pid_t server, reader;
+
+	if (!test_has_module("fuse"))
+		SKIP(return, "no fuse");
+	ASSERT_EQ(0, test_private_mounts());
+	ASSERT_EQ(0, chmod("/dev/fuse", 0666));
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks));
+	server = fork();
+	if (!server) {
+		close(socks[0]);
+		_exit(serve_in_namespace(NOBODY, socks[1]));
+	}
+	close(socks[1]);
+	file = test_recv_fd(socks[0]);
+	ASSERT_LE(0, file);
+	EXPECT_EQ(-EOVERFLOW, test_create(file, 0, 0, 0, 0));
+	reader = fork();
+	if (!reader)
+		_exit(create_and_read(NOBODY, control, file));
+	EXPECT_EQ(0, test_reap(reader));
+	close(file);
+	close(socks[0]);
+	EXPECT_EQ(0, test_reap(server));
+}
+
 /* A file whose server loses its power. */
 
 #define POWER_SIZE	(16 * TEST_MIB)

@@ -183,6 +183,10 @@ static void explain_refusal(const char *path, int fd, int error,
 	case ETXTBSY:
 		complain("%s: in use as swap space", path);
 		break;
+	case EOVERFLOW:
+		complain("%s: you have no number in the user namespace of its server",
+			 path);
+		break;
 	case ELOOP:
 		complain("%s: on a device on a file, too deep", path);
 		break;

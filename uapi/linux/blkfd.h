@@ -82,6 +82,8 @@
  *   may fill it then, or FAN_ACCESS_PERM), which it does not do for a device.
  *   Kernels before 6.14 do not tell. A mark that is made when the device has
  *   the file holds for those who open it later.
+ * - EOVERFLOW: it is of a FUSE server in a user namespace in which the caller has
+ *   no uid or gid, so that nothing would be read or written for the device.
  * - EINVAL: the block size is not possible, or @offset, @length or the end
  *   of the file (with @length 0) is not a multiple of it.
  * - ERANGE: the window does not lie inside the file.
