@@ -224,18 +224,20 @@ static unsigned int blkfd_backing_depth(struct file *file)
 
 /*
  * Those that are known to keep to IOCB_DSYNC, in calls that do not wait for their
- * I/O, too. FUSE does not in these, and 9p and SMB (netfs) in none that are direct.
- * An overlay leaves it to the file system of the file that is written to.
+ * I/O, too. FUSE does not in these, nor does NFS, whose data an fsync alone may have
+ * found later (pNFS), and 9p and SMB (netfs) in none that are direct. An overlay leaves
+ * it to the file system of the file that is written to.
  */
-static bool blkfd_backing_keeps_dsync(struct file *file)
+static bool blkfd_backing_keeps_dsync(struct file *file, u32 flags)
 {
 	if (blkfd_backing_bdev(file))
 		return true;
 	switch (blkfd_backing_inode(file)->i_sb->s_magic) {
+	case NFS_SUPER_MAGIC:
+		return !(flags & BLKFD_F_DIRECT);
 	case BTRFS_SUPER_MAGIC:
 	case EXT4_SUPER_MAGIC:
 	case F2FS_SUPER_MAGIC:
-	case NFS_SUPER_MAGIC:
 	case TMPFS_MAGIC:
 	case XFS_SUPER_MAGIC:
 		return true;
@@ -277,7 +279,7 @@ int blkfd_backing_check(struct file *file, const struct blkfd_create *arg,
 		.offset	= arg->offset,
 		.flags	= blkfd_backing_flags(file, arg->flags),
 		.depth	= blkfd_backing_depth(file),
-		.dsync	= blkfd_backing_keeps_dsync(file),
+		.dsync	= blkfd_backing_keeps_dsync(file, arg->flags),
 	};
 	window->tells = window->dsync && blkfd_backing_is_told(file);
 	if (window->depth >= BLKFD_MAX_DEPTH)

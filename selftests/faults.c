@@ -1684,7 +1684,7 @@ static int open_nfs_of_ext4(struct below *below)
 {
 	return mount_disk_at(below, EXPORT, TEST_DISK, "ext4", NULL) ?:
 	       nfs_serve(EXPORT) ?: nfs_be_reached(&below->server) ?:
-	       nfs_mount(BELOW, "") ?:
+	       nfs_mount(BELOW, "bsize=4096") ?:
 	       test_file(BELOW "/file", SIZE, 0);
 }
 
@@ -1773,6 +1773,18 @@ TEST_F(nfs, is_asked_on_behalf_of_who_opened_the_file)
 	EXPECT_EQ(0, fsync(dev));
 	EXPECT_EQ(0, test_drop_caches());
 	EXPECT_EQ(0, test_check_pattern(dev, 0, SIZE, SEED + 1));
+	EXPECT_EQ(0, close(dev));
+	EXPECT_GONE(&self->below);
+}
+
+/* Over pNFS it is an fsync alone that commits where such a write went. */
+TEST_F(nfs, leaves_no_durable_write_to_a_file_that_does_not_wait)
+{
+	int dev = test_create(self->below.file, BLKFD_F_DIRECT, 0, 0, 0);
+
+	ASSERT_LE(0, dev);
+	EXPECT_EQ(0, test_attr_number(test_id(dev), "queue/fua"));
+	EXPECT_EQ(1, test_attr_number(self->below.id, "queue/fua"));
 	EXPECT_EQ(0, close(dev));
 	EXPECT_GONE(&self->below);
 }
