@@ -344,11 +344,11 @@ static struct blkfd_device *blkfd_limits_next_husk(struct blkfd_account *top)
 	return dev;
 }
 
+/* The caller wakes those that wait, without the lock: they may be many. */
 static void blkfd_limits_end(void)
 {
 	lockdep_assert_held(&blkfd_limits_lock);
 	WRITE_ONCE(blkfd_limits_ends, blkfd_limits_ends + 1);
-	wake_up_all(&blkfd_limits_ended);
 }
 
 /**
@@ -379,6 +379,7 @@ void blkfd_limits_put_disk(struct blkfd_device *dev)
 	}
 	blkfd_limits_end();
 	spin_unlock(&blkfd_limits_lock);
+	wake_up_all(&blkfd_limits_ended);
 	if (next)
 		queue_work(blkfd_disk_queue, &next->reap);
 }
@@ -405,6 +406,7 @@ void blkfd_limits_uncharge(struct blkfd_device *dev)
 	}
 	blkfd_limits_end();
 	spin_unlock(&blkfd_limits_lock);
+	wake_up_all(&blkfd_limits_ended);
 }
 
 /**
