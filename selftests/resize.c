@@ -483,6 +483,34 @@ TEST_F(resize, that_cannot_write_back_fails_and_changes_nothing)
 	EXPECT_EQ(SIZE, size_of(fd));
 }
 
+/* By a seal on the file; and sync() tells nobody. */
+static int lose_a_page(int fd)
+{
+	int ret = test_write_pattern(fd, 0, 4096, 9);
+
+	sync();
+	return ret;
+}
+
+TEST_F(resize, tells_once_of_what_was_lost_before)
+{
+	int backing = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING), fd;
+
+	ASSERT_EQ(0, ftruncate(backing, SIZE));
+	fd = test_create(backing, 0, 0, 0, 0);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, fcntl(backing, F_ADD_SEALS, F_SEAL_WRITE));
+	ASSERT_EQ(0, lose_a_page(fd));
+	EXPECT_EQ(-EIO, resize(fd, SIZE / 2));
+	EXPECT_EQ(SIZE, size_of(fd));
+	EXPECT_EQ(0, resize(fd, SIZE / 2));
+	EXPECT_EQ(-1, fsync(fd));
+	EXPECT_EQ(EIO, errno);
+	ASSERT_EQ(0, lose_a_page(fd));
+	EXPECT_EQ(-1, fsync(fd));
+	EXPECT_EQ(0, resize(fd, SIZE));
+}
+
 /* Mounted file systems, by a node: their tools look up what is mounted. */
 
 #define NODE		TEST_DIR "/node"

@@ -204,7 +204,8 @@ struct blkfd_info {
  * - EBUSY: it would grow, but does not end with a page, and what is cached of its
  *   last one is in use: somebody writes to it by a mapping all the time, or a file
  *   system that is mounted holds it.
- * - EIO, ENOSPC: writing back what is dirty failed; the size is as before.
+ * - EIO, ENOSPC: writing back what is dirty failed, now or before, if no fsync() has
+ *   told of it since (then it is told once here, too); the size is as before.
  *
  * Other errors of stat(2) are possible where the server does not say how long the
  * file is.
