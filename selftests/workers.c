@@ -171,6 +171,68 @@ TEST_F(worker, ends_nothing_on_its_way_to_sleep)
 	close(direct);
 }
 
+/* Where it says how many requests the server has not answered. */
+#define CONTROL		TEST_DIR "/control"
+
+static int count_requests(int file, char *path, size_t size)
+{
+	struct stat stat;
+
+	if (fstat(file, &stat) || mkdir(CONTROL, 0700) ||
+	    mount("control", CONTROL, "fusectl", 0, NULL))
+		return -errno;
+	snprintf(path, size, CONTROL "/%u/waiting", minor(stat.st_dev));
+	return 0;
+}
+
+static bool server_is_asked(void *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char count[16] = "";
+
+	if (read(fd, count, sizeof(count) - 1) < 0)
+		return false;
+	close(fd);
+	return strtoul(count, NULL, 10);
+}
+
+/* All is frozen, as for a sleep, and thawed. */
+#define PM_TEST		"/sys/power/pm_test"
+
+static int sleep_a_moment(void)
+{
+	return test_write_text("/sys/module/suspend/parameters/pm_test_delay", "0") ?:
+	       test_write_text("/sys/power/pm_freeze_timeout", "3000") ?:
+	       test_write_text("/sys/power/state", "freeze");
+}
+
+/* Its server sleeps before it does. */
+TEST_F(worker, keeps_the_system_awake_while_it_waits)
+{
+	static char buf[PAGE] __attribute__((aligned(PAGE)));
+	int direct = test_reopen(self->dev, O_RDONLY | O_DIRECT);
+	struct io_uring_cqe *cqe;
+	struct io_uring ring;
+	char path[64];
+
+	if (test_write_text(PM_TEST, "freezer"))
+		SKIP(return, "this kernel cannot try to sleep");
+	ASSERT_EQ(0, count_requests(self->file, path, sizeof(path)));
+	ASSERT_EQ(0, io_uring_queue_init(1, &ring, 0));
+	io_uring_prep_read(io_uring_get_sqe(&ring), direct, buf, PAGE, 0);
+	ASSERT_EQ(0, kill(self->fuse.server, SIGSTOP));
+	EXPECT_EQ(1, io_uring_submit(&ring));
+	EXPECT_TRUE(test_wait(server_is_asked, path, TEST_TIMEOUT_MS));
+	EXPECT_EQ(-EBUSY, sleep_a_moment());
+	ASSERT_EQ(0, kill(self->fuse.server, SIGCONT));
+	ASSERT_EQ(0, io_uring_wait_cqe(&ring, &cqe));
+	EXPECT_EQ(PAGE, cqe->res);
+	EXPECT_EQ(0, sleep_a_moment());
+	EXPECT_EQ(0, test_write_text(PM_TEST, "none"));
+	io_uring_queue_exit(&ring);
+	close(direct);
+}
+
 #define WAITING		"blkfd_waiting_end"
 #define WAITING_PATH	"selftests/modules/blkfd_waiting_end.ko"
 
