@@ -176,7 +176,7 @@ struct blkfd_io_stats {
 enum blkfd_worker_state {
 	BLKFD_WORKER_IDLE,
 	BLKFD_WORKER_AWAKE,	/* on the way to the backlog */
-	BLKFD_WORKER_ASLEEP,	/* or was, during the present command */
+	BLKFD_WORKER_ASLEEP,	/* or was, during the present command; or leaves */
 };
 
 /**

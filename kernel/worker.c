@@ -126,9 +126,9 @@ static void blkfd_worker_watch_sleep(struct blkfd_worker_run *run)
 }
 
 /*
- * The next command, with its neighbours; without one, the worker is off the
- * device if it @may_go. A worker that counts as awake is watched, whatever it is
- * at: nobody else is woken meanwhile.
+ * The next command, with its neighbours; without one, the worker counts no more as
+ * awake if it @may_go. One that does is watched, whatever it is at: nobody else is
+ * woken meanwhile.
  */
 static struct blkfd_io_cmd *blkfd_worker_take(struct blkfd_worker_run *run,
 					      bool may_go)
@@ -148,11 +148,25 @@ static struct blkfd_io_cmd *blkfd_worker_take(struct blkfd_worker_run *run,
 		blkfd_worker_merge(dev, cmd);
 	if (!cmd && may_go) {
 		list_del(&run->sleeps.list);
-		worker->state = BLKFD_WORKER_IDLE;
+		worker->state = BLKFD_WORKER_ASLEEP;
 		dev->workers_awake--;
 	}
 	spin_unlock_irq(&dev->worker_lock);
 	return cmd;
+}
+
+/* The worker is off the device, unless what has come since has nobody else. */
+static bool blkfd_worker_goes(struct blkfd_worker *worker)
+{
+	struct blkfd_device *dev = worker->dev;
+	bool goes;
+
+	spin_lock_irq(&dev->worker_lock);
+	goes = dev->workers_awake || !dev->backlog.first;
+	if (goes)
+		worker->state = BLKFD_WORKER_IDLE;
+	spin_unlock_irq(&dev->worker_lock);
+	return goes;
 }
 
 static void blkfd_worker_end_list(struct blkfd_io_list *ended)
@@ -273,22 +287,33 @@ static void blkfd_worker_execute(struct blkfd_worker_run *run,
 	run->ended_count++;
 }
 
+/* All that is there; then what is in the plug goes, which may be long as well. */
+static void blkfd_worker_execute_all(struct blkfd_worker_run *run)
+{
+	struct blkfd_io_cmd *cmd;
+
+	while ((cmd = blkfd_worker_next(run))) {
+		blkfd_worker_execute(run, cmd);
+		cond_resched();
+	}
+	blk_finish_plug(&run->plug);
+}
+
 static void blkfd_worker_run(struct blkfd_worker *worker)
 {
 	struct blkfd_worker_run run = {
 		.worker		= worker,
 		.sleeps.callback = blkfd_worker_sleeps,
 	};
-	struct blkfd_io_cmd *cmd;
 
 	blkfd_io_list_init(&run.ended);
 	blk_start_plug(&run.plug);
 	blkfd_worker_watch_sleep(&run);
-	while ((cmd = blkfd_worker_next(&run))) {
-		blkfd_worker_execute(&run, cmd);
-		cond_resched();
+	blkfd_worker_execute_all(&run);
+	while (!blkfd_worker_goes(worker)) {
+		blk_start_plug(&run.plug);
+		blkfd_worker_execute_all(&run);
 	}
-	blk_finish_plug(&run.plug);
 	blkfd_worker_charge(&run, NULL, NULL);
 }
 

@@ -254,6 +254,81 @@ TEST_F(worker, leaves_the_backlog_to_another_when_an_end_waits)
 	EXPECT_EQ(0, test_module_unload(WAITING));
 }
 
+#define DISK		"blkfd_waiting_disk"
+#define DISK_PATH	"selftests/modules/" DISK ".ko"
+#define DISK_PARAMETERS	"/sys/module/" DISK "/parameters/"
+
+static bool disk_has_a_write(void *arg)
+{
+	char text[8] = "";
+	int fd = open(DISK_PARAMETERS "writes", O_RDONLY | O_CLOEXEC);
+	ssize_t ret = read(fd, text, sizeof(text) - 1);
+
+	close(fd);
+	return ret > 0 && atoi(text);
+}
+
+/* Not while udevd looks at the disk. */
+static bool disk_goes(void *arg)
+{
+	return !test_module_unload(DISK);
+}
+
+static void write_direct(struct io_uring *ring, int fd, uint64_t offset)
+{
+	static char buf[PAGE] __attribute__((aligned(PAGE)));
+
+	io_uring_prep_write(io_uring_get_sqe(ring), fd, buf, PAGE, offset);
+	io_uring_submit(ring);
+}
+
+static void expect_two_writes(struct __test_metadata *_metadata,
+			      struct io_uring *ring)
+{
+	struct io_uring_cqe *cqe;
+
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, io_uring_wait_cqe(ring, &cqe));
+		EXPECT_EQ(PAGE, cqe->res);
+		io_uring_cqe_seen(ring, cqe);
+	}
+}
+
+/*
+ * What a worker has given to the disk is in its thread's plug, at the latest until
+ * the worker has nothing more to do; and then the disk's driver may have it wait.
+ */
+TEST(worker_that_the_disk_keeps_in_the_end_keeps_nobody)
+{
+	int ret = test_module_load(DISK_PATH, ""), disk, dev, direct, fd;
+	struct io_uring ring;
+	char text[8] = "";
+
+	if (ret == -ENOENT)
+		SKIP(return, "without kernel headers no module was built");
+	ASSERT_EQ(0, ret);
+	disk = open("/dev/waiting_disk", O_RDWR | O_CLOEXEC);
+	dev = test_create(disk, BLKFD_F_DIRECT, 0, 0, 0);
+	ASSERT_LE(0, dev);
+	direct = test_reopen(dev, O_RDWR | O_DIRECT);
+	ASSERT_EQ(0, io_uring_queue_init(2, &ring, 0));
+	ASSERT_EQ(0, test_set_parameter("inline_io", "N"));
+	write_direct(&ring, direct, 0);
+	EXPECT_TRUE(test_wait(disk_has_a_write, NULL, TEST_TIMEOUT_MS));
+	write_direct(&ring, direct, TEST_MIB / 2);
+	expect_two_writes(_metadata, &ring);
+	ASSERT_EQ(0, test_set_parameter("inline_io", "Y"));
+	fd = open(DISK_PARAMETERS "in_time", O_RDONLY | O_CLOEXEC);
+	EXPECT_EQ(2, read(fd, text, sizeof(text) - 1));
+	EXPECT_STREQ("Y\n", text);
+	close(fd);
+	io_uring_queue_exit(&ring);
+	close(direct);
+	close(dev);
+	close(disk);
+	EXPECT_TRUE(test_wait(disk_goes, NULL, TEST_TIMEOUT_MS));
+}
+
 #define IMAGE		TEST_DIR "/image"
 #define TREE		TEST_DIR "/tree"
 #define TARGET		TEST_DIR "/target"
