@@ -727,7 +727,7 @@ TEST_F_TIMEOUT(fuzz, saved_programs_do_no_harm, 600)
 	EXPECT_EQ(0, run_workers(self->seed, 0));
 	report(self->seed, self->start);
 	fuzz_calls_exit();
-	EXPECT_TRUE(test_wait(is_unused, NULL, 6 * TEST_TIMEOUT_MS));
+	EXPECT_TRUE(test_wait(is_unused, NULL, 2 * TEST_TIMEOUT_MS));
 }
 
 TEST_F_TIMEOUT(fuzz, changed_programs_do_no_harm, 80000)
@@ -736,7 +736,7 @@ TEST_F_TIMEOUT(fuzz, changed_programs_do_no_harm, 80000)
 	report(self->seed, self->start);
 	EXPECT_EQ(0, save_all());
 	fuzz_calls_exit();
-	EXPECT_TRUE(test_wait(is_unused, NULL, 6 * TEST_TIMEOUT_MS));
+	EXPECT_TRUE(test_wait(is_unused, NULL, 2 * TEST_TIMEOUT_MS));
 }
 
 TEST_HARNESS_MAIN

@@ -378,7 +378,7 @@ TEST_F_TIMEOUT(hostile, neighbour_keeps_nobody_from_building, 600)
 	beside_burner = time_builds();
 	ASSERT_EQ(0, kill_party(&burner));
 	start(&hostile);
-	EXPECT_TRUE(test_wait(is_crowded, &self->control, 30 * TEST_TIMEOUT_MS));
+	EXPECT_TRUE(test_wait(is_crowded, &self->control, 10 * TEST_TIMEOUT_MS));
 	disks = count_disks(self->control);
 	beside_hostile = time_builds();
 	disks = count_disks(self->control) - disks;
@@ -393,7 +393,7 @@ TEST_F_TIMEOUT(hostile, neighbour_keeps_nobody_from_building, 600)
 	EXPECT_LT(CROWD, limits.devices);
 	ASSERT_EQ(0, kill_party(&hostile));
 	ASSERT_EQ(0, kill_party(&self->builder));
-	EXPECT_TRUE(test_wait(is_unused, &self->control, 10 * TEST_TIMEOUT_MS));
+	EXPECT_TRUE(test_wait(is_unused, &self->control, 3 * TEST_TIMEOUT_MS));
 }
 
 TEST_HARNESS_MAIN

@@ -75,7 +75,7 @@ judge()
 	elif [ "$plan" != $((ok + bad + skip)) ] || { [ "$status" != 0 ] && [ "$bad" = 0 ]; }; then
 		extra=1 remarks+=("$name: $((ok + bad + skip)) of $plan results, status $status")
 	fi
-	if ! gone_within $((10 * slowdown)) "$3"; then
+	if ! gone_within $((30 * slowdown)) "$3"; then
 		extra=$((extra + 1))
 		remarks+=("$name: changed what is there: $(diff <(echo "$3") <(leftovers) |
 			grep '^[<>]' | xargs)")

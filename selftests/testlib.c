@@ -427,7 +427,7 @@ static int livepatch_settle(const char *name)
 {
 	/* The kernel itself looks again once a second only. */
 	return test_wait(livepatch_settled, (void *)name,
-			 6 * TEST_TIMEOUT_MS) ? 0 : -ETIMEDOUT;
+			 2 * TEST_TIMEOUT_MS) ? 0 : -ETIMEDOUT;
 }
 
 int test_module_load(const char *path, const char *parameters)

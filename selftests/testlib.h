@@ -31,7 +31,7 @@
 #define TEST_TIMEOUT_DEFAULT	120
 
 /* Long enough for anything that is bound to happen, under emulation too. */
-#define TEST_TIMEOUT_MS	10000
+#define TEST_TIMEOUT_MS	30000
 
 /*
  * What both are multiplied by: 1, or $TEST_SLOWDOWN, which the runner sets on

@@ -602,7 +602,7 @@ TEST_F_TIMEOUT(cgroup, memory_of_64_mib_makes_devices_take_no_more, 300)
 	EXPECT_GT((test_slowdown() > 1 ? 4 : 1) * 64 * 1024, before - after);
 	close(go[1]);
 	EXPECT_EQ(0, test_reap(pid));
-	EXPECT_EQ(true, test_wait(is_gone, NULL, 10 * TEST_TIMEOUT_MS));
+	EXPECT_EQ(true, test_wait(is_gone, NULL, 3 * TEST_TIMEOUT_MS));
 }
 
 TEST_HARNESS_MAIN

@@ -21,7 +21,7 @@ fi
 # /dev/vda is shown to it, so that it watches it; the rest need not be.
 start_udevd()
 {
-	local tries=$((200 * ${TEST_SLOWDOWN:-1})) cgroup=/sys/fs/cgroup/udevd
+	local tries=$((1500 * ${TEST_SLOWDOWN:-1})) cgroup=/sys/fs/cgroup/udevd
 
 	mkdir $cgroup
 	(
@@ -45,7 +45,7 @@ run_command()
 	busybox cat /run/err >"$(compgen -G '/dev/vport*p2')" & copiers+=($!)
 	setsid "${args[@]}" </dev/null >/run/out 2>/run/err || status=$?
 	{
-		sleep $((3 * ${TEST_SLOWDOWN:-1}))
+		sleep $((30 * ${TEST_SLOWDOWN:-1}))
 		echo "guest.sh: the command left processes with its output open" >/dev/kmsg
 		kill "${copiers[@]}"
 	} & watch=$!

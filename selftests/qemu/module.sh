@@ -7,7 +7,7 @@
 # Closed devices go away in the background: waits for them, but not for ever.
 module_unload()
 {
-	local tries=$((100 * ${TEST_SLOWDOWN:-1}))
+	local tries=$((300 * ${TEST_SLOWDOWN:-1}))
 
 	[ -d /sys/module/blkfd ] || return 0
 	while [ -n "$(devices)" ] && [ $((tries--)) -gt 0 ]; do
