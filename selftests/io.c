@@ -546,7 +546,7 @@ TEST_F(io, nowait_reads_are_right_or_would_block)
 	}
 }
 
-TEST_F_TIMEOUT(io, fio_verifies, 60)
+TEST_F(io, fio_verifies)
 {
 	char name[64], path[32];
 

@@ -633,7 +633,7 @@ FIXTURE_TEARDOWN(fsmount)
 {
 }
 
-TEST_F_TIMEOUT(fsmount, goes_with_its_descriptor_and_takes_the_device_along, 120)
+TEST_F(fsmount, goes_with_its_descriptor_and_takes_the_device_along)
 {
 	int dir = blkfd_fsmount(self->fd, variant->fstype, NULL, 0);
 
@@ -645,7 +645,7 @@ TEST_F_TIMEOUT(fsmount, goes_with_its_descriptor_and_takes_the_device_along, 120
 	EXPECT_TRUE(test_wait_gone(self->id));
 }
 
-TEST_F_TIMEOUT(fsmount, bad_option_gives_the_kernels_message, 120)
+TEST_F(fsmount, bad_option_gives_the_kernels_message)
 {
 	char message[BLKFD_MESSAGE_MAX], wanted[128];
 	int before = test_count_mounts();
@@ -664,7 +664,7 @@ TEST_F_TIMEOUT(fsmount, bad_option_gives_the_kernels_message, 120)
 	EXPECT_EQ(before, test_count_mounts());
 }
 
-TEST_F_TIMEOUT(fsmount, mount_passes_options_to_file_system_and_mount, 120)
+TEST_F(fsmount, mount_passes_options_to_file_system_and_mount)
 {
 	struct mount_line line;
 	char options[64];
@@ -684,7 +684,7 @@ TEST_F_TIMEOUT(fsmount, mount_passes_options_to_file_system_and_mount, 120)
 		TH_LOG("%s", line.super);
 }
 
-TEST_F_TIMEOUT(fsmount, read_only_is_of_mount_and_file_system, 120)
+TEST_F(fsmount, read_only_is_of_mount_and_file_system)
 {
 	struct mount_line line;
 
@@ -703,7 +703,7 @@ TEST_F_TIMEOUT(fsmount, read_only_is_of_mount_and_file_system, 120)
 	EXPECT_EQ(EROFS, errno);
 }
 
-TEST_F_TIMEOUT(fsmount, mount_outlives_the_process_that_made_it, 120)
+TEST_F(fsmount, mount_outlives_the_process_that_made_it)
 {
 	pid_t pid = fork();
 	int dir;
@@ -1051,7 +1051,7 @@ TEST_F(ext4, sources_of_two_devices_on_one_number_differ)
 }
 
 /* mkfs.btrfs refuses a path that it finds among the sources of mounts. */
-TEST_F_TIMEOUT(ext4, mount_does_not_bar_other_devices_on_that_number, 120)
+TEST_F(ext4, mount_does_not_bar_other_devices_on_that_number)
 {
 	int other = blkfd_create(test_memfd(128 * TEST_MIB), NULL);
 	char path[BLKFD_PATH_MAX];
@@ -1137,7 +1137,7 @@ static void *work(void *arg)
 	return NULL;
 }
 
-TEST_F_TIMEOUT(ext4, threads_create_and_mount_at_once, 120)
+TEST_F(ext4, threads_create_and_mount_at_once)
 {
 	struct worker workers[THREADS] = { };
 	char path[TEST_PATH_MAX];
@@ -1264,13 +1264,13 @@ FIXTURE_TEARDOWN(build)
 {
 }
 
-TEST_F_TIMEOUT(build, header_is_plain_c99, 120)
+TEST_F(build, header_is_plain_c99)
 {
 	EXPECT_EQ(0, script("printf " CALL " | gcc -x c -std=c99 " STRICT
 			    " -Ilib -Iuapi -fsyntax-only -"));
 }
 
-TEST_F_TIMEOUT(build, header_and_static_library_serve_cxx, 120)
+TEST_F(build, header_and_static_library_serve_cxx)
 {
 	EXPECT_EQ(0, script("printf " CALL " | g++ -x c++ -std=c++11 " STRICT
 			    " -Ilib -Iuapi -o " TEST_DIR "/call - \\\n"
@@ -1278,7 +1278,7 @@ TEST_F_TIMEOUT(build, header_and_static_library_serve_cxx, 120)
 			    TEST_DIR "/call"));
 }
 
-TEST_F_TIMEOUT(build, shared_library_exports_what_the_header_declares, 120)
+TEST_F(build, shared_library_exports_what_the_header_declares)
 {
 	EXPECT_EQ(0, script("cd lib\n"
 			    "nm -D --defined-only libblkfd.so.1 |\n"
@@ -1290,7 +1290,7 @@ TEST_F_TIMEOUT(build, shared_library_exports_what_the_header_declares, 120)
 			    "diff " TEST_DIR "/declared " TEST_DIR "/exported"));
 }
 
-TEST_F_TIMEOUT(build, shared_library_exports_what_the_version_map_lists, 120)
+TEST_F(build, shared_library_exports_what_the_version_map_lists)
 {
 	EXPECT_EQ(0, script("cd lib\n"
 			    "nm -D --defined-only libblkfd.so.1 |\n"
@@ -1335,7 +1335,7 @@ static const char program[] =
 	"	return info.length != 1 << 20;\n"
 	"}\n";
 
-TEST_F_TIMEOUT(build, program_with_the_shared_library_works, 120)
+TEST_F(build, program_with_the_shared_library_works)
 {
 	ASSERT_EQ(0, write_file(PROGRAM ".c", program));
 	EXPECT_EQ(0, script("dir=$PWD/lib\n"
@@ -1343,7 +1343,7 @@ TEST_F_TIMEOUT(build, program_with_the_shared_library_works, 120)
 			    "	-Llib -lblkfd\n" RUN));
 }
 
-TEST_F_TIMEOUT(build, installed_library_is_found_by_pkg_config, 120)
+TEST_F(build, installed_library_is_found_by_pkg_config)
 {
 	ASSERT_EQ(0, write_file(PROGRAM ".c", program));
 	EXPECT_EQ(0, script("stage=" TEST_DIR "/stage\n"
@@ -1355,7 +1355,7 @@ TEST_F_TIMEOUT(build, installed_library_is_found_by_pkg_config, 120)
 			    "gcc -o " PROGRAM " " PROGRAM ".c $flags\n" RUN));
 }
 
-TEST_F_TIMEOUT(build, uninstall_leaves_no_file, 120)
+TEST_F(build, uninstall_leaves_no_file)
 {
 	EXPECT_EQ(0, script("stage=" TEST_DIR "/stage\n"
 			    "make -C lib install DESTDIR=$stage\n"
@@ -1364,7 +1364,7 @@ TEST_F_TIMEOUT(build, uninstall_leaves_no_file, 120)
 			    "[ -z \"$(find $stage ! -type d)\" ]\n"));
 }
 
-TEST_F_TIMEOUT(build, all_is_installed_below_one_relative_directory, 120)
+TEST_F(build, all_is_installed_below_one_relative_directory)
 {
 	EXPECT_EQ(0, script("cp -a Makefile lib tools man uapi " TEST_DIR "\n"
 			    "cd " TEST_DIR "\n"

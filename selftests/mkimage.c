@@ -448,7 +448,7 @@ FIXTURE_TEARDOWN(image)
 {
 }
 
-TEST_F_TIMEOUT(image, keeps_every_kind_of_file_and_attribute, 60)
+TEST_F(image, keeps_every_kind_of_file_and_attribute)
 {
 	struct stat one, other;
 	int top;
@@ -471,20 +471,20 @@ TEST_F_TIMEOUT(image, keeps_every_kind_of_file_and_attribute, 60)
 	EXPECT_EQ(one.st_ino, other.st_ino);
 }
 
-TEST_F_TIMEOUT(image, holds_many_files_at_its_default_size, 60)
+TEST_F(image, holds_many_files_at_its_default_size)
 {
 	ASSERT_EQ(0, make_files(TREE "/many", 1000, 3000));
 	EXPECT_EQ(0, build_and_compare(variant->type));
 }
 
-TEST_F_TIMEOUT(image, holds_a_large_file_at_its_default_size, 60)
+TEST_F(image, holds_a_large_file_at_its_default_size)
 {
 	ASSERT_EQ(0, make_file(TREE "/large", 100 * TEST_MIB));
 	EXPECT_EQ(0, build_and_compare(variant->type));
 }
 
 /* What the log takes when it is zeroed by mkfs.xfs is the most of it. */
-TEST_F_TIMEOUT(image, is_sparse_and_passes_fsck, 60)
+TEST_F(image, is_sparse_and_passes_fsck)
 {
 	ASSERT_EQ(0, make_files(TREE "/dir", 50, 10000));
 	ASSERT_EQ(0, mkimage("-t", variant->type, "--check", "-s", "2G", TREE, IMAGE));
@@ -492,7 +492,7 @@ TEST_F_TIMEOUT(image, is_sparse_and_passes_fsck, 60)
 	EXPECT_EQ(0, check_image(variant->type));
 }
 
-TEST_F_TIMEOUT(image, has_label_and_uuid, 60)
+TEST_F(image, has_label_and_uuid)
 {
 	const char *uuid = "12345678-9abc-def0-1234-56789abcdef0";
 	char out[256];
@@ -504,7 +504,7 @@ TEST_F_TIMEOUT(image, has_label_and_uuid, 60)
 	EXPECT_NE(NULL, strstr(out, uuid));
 }
 
-TEST_F_TIMEOUT(image, too_small_says_what_is_needed_and_leaves_nothing, 60)
+TEST_F(image, too_small_says_what_is_needed_and_leaves_nothing)
 {
 	const char *size = strcmp(variant->type, "ext4") ? "300M" : "64M";
 
@@ -514,7 +514,7 @@ TEST_F_TIMEOUT(image, too_small_says_what_is_needed_and_leaves_nothing, 60)
 	EXPECT_TRUE(nothing_left(&self->before));
 }
 
-TEST_F_TIMEOUT(image, of_a_full_file_system_leaves_nothing, 60)
+TEST_F(image, of_a_full_file_system_leaves_nothing)
 {
 	ASSERT_EQ(0, make_file(TREE "/large", 100 * TEST_MIB));
 	ASSERT_EQ(0, mount(NULL, IMAGES, NULL, MS_REMOUNT, "size=90M"));

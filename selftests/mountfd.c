@@ -921,7 +921,7 @@ static bool in_transition(void *name)
 	return test_livepatch_in_transition(name);
 }
 
-TEST_F_TIMEOUT(mountfd, disabling_waits_for_who_sleeps_in_a_mount, 240)
+TEST_F(mountfd, disabling_waits_for_who_sleeps_in_a_mount)
 {
 	pid_t pid;
 	int fd;
@@ -945,7 +945,7 @@ TEST_F_TIMEOUT(mountfd, disabling_waits_for_who_sleeps_in_a_mount, 240)
 	ASSERT_EQ(0, test_livepatch_load(TEST_MOUNTFD_PATH, ""));
 }
 
-TEST_F_TIMEOUT(mountfd, loading_waits_for_who_sleeps_in_a_mount, 240)
+TEST_F(mountfd, loading_waits_for_who_sleeps_in_a_mount)
 {
 	pid_t pid, loader;
 	int fd;
@@ -982,7 +982,7 @@ static bool cmdline_is_patched(void)
 	return !strcmp(out, "patched\n");
 }
 
-TEST_F_TIMEOUT(mountfd, lives_with_a_later_patch, 240)
+TEST_F(mountfd, lives_with_a_later_patch)
 {
 	if (test_livepatch_load(OTHER_PATH, ""))
 		SKIP(return, "no %s was built", OTHER_PATH);
@@ -997,7 +997,7 @@ TEST_F_TIMEOUT(mountfd, lives_with_a_later_patch, 240)
 	ASSERT_EQ(0, test_livepatch_load(TEST_MOUNTFD_PATH, ""));
 }
 
-TEST_F_TIMEOUT(mountfd, lives_with_an_earlier_patch, 240)
+TEST_F(mountfd, lives_with_an_earlier_patch)
 {
 	ASSERT_EQ(0, test_livepatch_unload(TEST_MOUNTFD));
 	if (test_livepatch_load(OTHER_PATH, ""))
@@ -1012,7 +1012,7 @@ TEST_F_TIMEOUT(mountfd, lives_with_an_earlier_patch, 240)
 	EXPECT_TRUE(is_marked());
 }
 
-TEST_F_TIMEOUT(mountfd, patch_that_replaces_all_others_ends_it_cleanly, 240)
+TEST_F(mountfd, patch_that_replaces_all_others_ends_it_cleanly)
 {
 	int pending = context_open("ext4");
 

@@ -158,7 +158,7 @@ static int write_under_pressure(int dev)
 	       test_check_pattern(dev, 0, PRESSURE, SEED);
 }
 
-TEST_F_TIMEOUT(stack, writes_through_in_little_memory, 60)
+TEST_F(stack, writes_through_in_little_memory)
 {
 	int top = self->dev[LEVELS - 1];
 	pid_t pid;
@@ -437,7 +437,7 @@ TEST_F(dm, plain_crypt_reads_back)
 	expect_encrypted(_metadata, self, open_plain);
 }
 
-TEST_F_TIMEOUT(dm, luks_reads_back, 60)
+TEST_F(dm, luks_reads_back)
 {
 	ASSERT_EQ(0, write_key());
 	ASSERT_EQ(0, format_luks(self->path));

@@ -28,7 +28,7 @@
  * Takes effect if this header is included behind kselftest_harness.h.
  */
 #undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT	120
+#define TEST_TIMEOUT_DEFAULT	300
 
 /* Long enough for anything that is bound to happen, under emulation too. */
 #define TEST_TIMEOUT_MS	30000

@@ -576,7 +576,7 @@ static void make_all(int ready, int go)
 	_exit(0);
 }
 
-TEST_F_TIMEOUT(cgroup, memory_of_64_mib_makes_devices_take_no_more, 300)
+TEST_F(cgroup, memory_of_64_mib_makes_devices_take_no_more)
 {
 	int ready[2], go[2], count = 0;
 	long long before, after;
