@@ -2274,7 +2274,9 @@ static int write_frozen(struct io_uring *ring, const int *direct, const void *bu
 /* One read of a device: its result, or -ETIME. */
 static int read_in_time(int fd, void *buf, uint64_t offset)
 {
-	struct __kernel_timespec limit = { .tv_sec = TEST_TIMEOUT_MS / 1000 };
+	struct __kernel_timespec limit = {
+		.tv_sec = TEST_TIMEOUT_MS / 1000 * test_slowdown(),
+	};
 	struct io_uring_cqe *cqe;
 	struct io_uring ring;
 	int ret;
