@@ -43,15 +43,18 @@ add_output()
 	qemu+=(-chardev "file,id=$1,path=$run/$1" -device "virtserialport,chardev=$1,nr=$2")
 }
 
+# This machine may stand still, or have others to serve: to the guest all of that is a
+# processor that does nothing.
 start_vm()
 {
 	local owner=none
+	local patience="rcupdate.rcu_cpu_stall_timeout=100 watchdog_thresh=50 workqueue.watchdog_thresh=100"
 
 	[ "$EUID" != 0 ] || owner=passthrough
 	read -ra qemu < <(accelerator)
 	qemu+=(-machine q35 -m "$memory" -smp "$cpus" -nodefaults -no-user-config
 		-display none -no-reboot -kernel "$kernel_image" -initrd "$kernel_initramfs"
-		-append "console=ttyS0 cryptomgr.notests panic=-1 oops=panic printk.devkmsg=on nokaslr rcupdate.rcu_cpu_stall_timeout=100"
+		-append "console=ttyS0 cryptomgr.notests panic=-1 oops=panic printk.devkmsg=on nokaslr $patience"
 		-chardev "file,id=log,path=$run/log" -serial chardev:log
 		-drive "file=$run/scratch,format=raw,if=virtio,cache=unsafe,discard=unmap"
 		-device virtio-serial-pci)
