@@ -200,6 +200,26 @@ long long test_read_field(const char *path, const char *name)
 	return found;
 }
 
+struct field {
+	const char *path;
+	const char *name;
+	long long least;
+};
+
+static bool has_least(void *arg)
+{
+	const struct field *field = arg;
+
+	return test_read_field(field->path, field->name) >= field->least;
+}
+
+bool test_wait_field(const char *path, const char *name, long long least)
+{
+	struct field field = { path, name, least };
+
+	return test_wait(has_least, &field, TEST_TIMEOUT_MS);
+}
+
 bool test_device_listed(uint64_t id)
 {
 	char path[64];

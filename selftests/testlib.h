@@ -112,6 +112,12 @@ int test_write_text(const char *path, const char *text);
 /* The number behind a name, of a file with such lines, as /proc/meminfo: or -errno. */
 long long test_read_field(const char *path, const char *name);
 
+/*
+ * Waits until it is so much. In memory.stat of a cgroup the kernel adds up within two
+ * seconds what is less than some pages for each processor.
+ */
+bool test_wait_field(const char *path, const char *name, long long least);
+
 bool test_device_listed(uint64_t id);
 
 /* Waits until /sys/block/blkfd<id> is gone. */
