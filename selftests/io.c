@@ -2586,7 +2586,7 @@ FIXTURE_VARIANT_ADD(io_cgroup, direct) { .flags = BLKFD_F_DIRECT };
 
 /*
  * An inode belongs to the group that dirtied it first. So that it is nobody's
- * yet, the rig's file is replaced by one that was written and then forgotten.
+ * yet, the rig's file is replaced by one that was written before this mount.
  */
 static void make_cold(struct __test_metadata *_metadata, struct rig *rig,
 		      uint32_t flags)
@@ -2598,7 +2598,8 @@ static void make_cold(struct __test_metadata *_metadata, struct rig *rig,
 	ASSERT_LE(0, rig->file);
 	ASSERT_EQ(0, test_write_pattern(rig->file, 0, SIZE, SEED));
 	ASSERT_EQ(0, close(rig->file));
-	ASSERT_EQ(0, test_drop_caches());
+	ASSERT_EQ(0, umount(TEST_DIR "/xfs"));
+	ASSERT_EQ(0, mount(TEST_DISK, TEST_DIR "/xfs", "xfs", 0, NULL));
 	rig->file = open(COLD_FILE, O_RDWR | O_CLOEXEC);
 	ASSERT_LE(0, rig->file);
 	rig->dev = test_create(rig->file, flags, 0, 0, 0);
