@@ -1368,8 +1368,8 @@ TEST_F(loss, is_told_to_each_open_file_once)
 	struct below *below = &self->below;
 	const int others[] = { below->dev, test_reopen(below->dev, O_RDONLY) };
 
-	ASSERT_EQ(0, write_error(below->direct, 0));
 	ASSERT_EQ(0, test_dm_replace(DM_NAME, DM_WRITE_ERROR));
+	ASSERT_EQ(0, write_error(below->direct, 0));
 	EXPECT_EQ(-1, fsync(below->direct));
 	EXPECT_EQ(EIO, errno);
 	ASSERT_EQ(0, test_dm_replace(DM_NAME, DM_LINEAR));
@@ -1444,8 +1444,8 @@ TEST_F(loss, that_a_durable_write_was_told_of_is_told_to_the_next_flush)
 		 info.dev_major, info.dev_minor);
 	ASSERT_EQ(0, test_dm_create(DM_TWO, table));
 	above = open("/dev/mapper/" DM_TWO, O_RDWR | O_CLOEXEC);
-	ASSERT_EQ(0, write_error(below->direct, 0));
 	ASSERT_EQ(0, test_dm_replace(DM_NAME, DM_WRITE_ERROR));
+	ASSERT_EQ(0, write_error(below->direct, 0));
 	EXPECT_EQ(-1, fsync(below->file));
 	ASSERT_EQ(0, test_dm_replace(DM_NAME, DM_LINEAR));
 	EXPECT_EQ(-1, pwritev2(below->direct, &part, 1, PAGE, RWF_DSYNC));

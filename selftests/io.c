@@ -1665,8 +1665,8 @@ TEST_F(io_errors, of_write_back_are_told_to_the_device_too)
 	self->dev = test_create(self->file, 0, 0, SIZE, 0);
 	ASSERT_LE(0, self->dev);
 	self->direct = test_reopen(self->dev, O_RDWR | O_DIRECT);
-	ASSERT_EQ(0, test_write_pattern(self->direct, 0, SIZE, SEED));
 	ASSERT_EQ(0, dm_replace(0, SIZE));
+	ASSERT_EQ(0, test_write_pattern(self->direct, 0, SIZE, SEED));
 	EXPECT_EQ(-1, fsync(self->file));
 	EXPECT_EQ(EIO, errno);
 	ASSERT_EQ(0, dm_replace(0, 0));
