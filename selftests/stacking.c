@@ -192,6 +192,7 @@ FIXTURE_SETUP(depth)
 {
 	int below, dev;
 
+	ASSERT_TRUE(test_wait_none());
 	self->file = test_memfd(32 * TEST_MIB);
 	ASSERT_LE(0, self->file);
 	below = self->file;
