@@ -530,6 +530,7 @@ FIXTURE(build) {
 FIXTURE_SETUP(build)
 {
 	ASSERT_TRUE(seed_random());
+	ASSERT_TRUE(test_wait_none());
 	ASSERT_EQ(0, test_private_mounts());
 	ASSERT_EQ(0, test_tmpfs(IMAGES));
 	ASSERT_EQ(0, make_files(TREE, 5, 1000));
