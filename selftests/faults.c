@@ -277,14 +277,19 @@ static int lose_nfs_server(struct below *below)
 	return kill_server(below);
 }
 
+static bool opens_file(void *arg)
+{
+	struct below *below = arg;
+
+	below->file = open(BELOW "/file", O_RDWR | O_CLOEXEC);
+	return below->file >= 0;
+}
+
+/* The longer a client was refused, the later it asks again: a soft one may give up before. */
 static int find_nfs_server(struct below *below)
 {
-	int ret = nfs_be_reached(&below->server);
-
-	if (ret)
-		return ret;
-	below->file = open(BELOW "/file", O_RDWR | O_CLOEXEC);
-	return below->file < 0 ? -errno : 0;
+	return nfs_be_reached(&below->server) ?:
+	       test_wait(opens_file, below, TEST_TIMEOUT_MS) ? 0 : -ETIMEDOUT;
 }
 
 static int give_nfs_up(struct below *below)
