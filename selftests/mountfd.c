@@ -900,20 +900,26 @@ static bool is_asleep(void *arg)
 	return asleep;
 }
 
-/* A child that mounts by this kind of source, and sleeps in doing so. */
+/* A child that mounts by this kind of source, and sleeps in doing so, not before. */
 static pid_t sleeping_mount(int fd, int (*set)(int context, int fd))
 {
-	int context;
-	pid_t pid = fork();
+	int context, ready[2];
+	char byte;
+	pid_t pid;
 
+	if (pipe2(ready, O_CLOEXEC))
+		return -1;
+	pid = fork();
 	if (!pid) {
 		context = context_open("ext4");
-		if (context < 0 || set(context, fd) || create(context) ||
-		    attach(context))
-			_exit(1);
-		_exit(0);
+		_exit(context < 0 || set(context, fd) || write(ready[1], "", 1) != 1 ||
+		      create(context) || attach(context));
 	}
-	return test_wait(is_asleep, &pid, TEST_TIMEOUT_MS) ? pid : -1;
+	close(ready[1]);
+	if (read(ready[0], &byte, 1) != 1 || !test_wait(is_asleep, &pid, TEST_TIMEOUT_MS))
+		pid = -1;
+	close(ready[0]);
+	return pid;
 }
 
 static bool in_transition(void *name)
