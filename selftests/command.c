@@ -748,27 +748,26 @@ TEST_F(command, mount_helper_mounts_in_the_namespace_named)
 
 /*
  * The statuses of mounting in a mount namespace that unshare(1) makes with $1 and a
- * shell prepares by $2, of finding nothing here, and of finding it there.
+ * shell prepares by $2, of finding nothing here, and of finding it there: in two that
+ * have no /proc, or not ours.
  */
 #define MOUNT_THERE \
 	"mkfifo ready go; mount_there() { rm -f $f; " MAKE_EXT4 "\n" \
 	"unshare $1 sh -c \"$2\"'; echo >ready; read -r _ <go; [ -d $d/lost+found ]' &\n" \
 	"read -r _ <ready; mount -N $! -t blkfd $f $d; there=$?; ! mountpoint -q $d\n" \
-	"there+=$?; echo >go; wait $!; echo $there$?; }\n"
+	"there+=$?; echo >go; wait $!; echo $there$?; }\n" \
+	"mount_there '-mpf --mount-proc' true\n" \
+	"mount_there -m 'umount -l /proc'"
 
 TEST_F(command, mount_helper_needs_no_proc_in_the_namespace)
 {
-	EXPECT_OUTPUT("000\n000\n", MOUNT_THERE
-		      "mount_there '-mpf --mount-proc' true\n"
-		      "mount_there -m 'umount -l /proc'");
+	EXPECT_OUTPUT("000\n000\n", MOUNT_THERE);
 }
 
 TEST_F(command, mount_helper_needs_no_proc_where_the_descriptor_is_taken)
 {
 	ASSERT_EQ(0, test_livepatch_load(TEST_MOUNTFD_PATH, ""));
-	EXPECT_OUTPUT("000\n000\n", MOUNT_THERE
-		      "mount_there '-mpf --mount-proc' true\n"
-		      "mount_there -m 'umount -l /proc'");
+	EXPECT_OUTPUT("000\n000\n", MOUNT_THERE);
 	EXPECT_EQ(0, test_livepatch_unload(TEST_MOUNTFD));
 }
 
