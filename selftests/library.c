@@ -503,44 +503,6 @@ TEST_F(library, export_node_needs_cap_mknod)
 
 /* Mounts */
 
-struct mount_line {
-	char options[256];
-	char fstype[64];
-	char source[256];
-	char super[256];
-};
-
-static bool parse_mount(const char *text, const char *target,
-			struct mount_line *line)
-{
-	const char *dash = strstr(text, " - ");
-	char path[256];
-
-	return dash &&
-	       sscanf(text, "%*s %*s %*s %*s %255s %255s", path,
-		      line->options) == 2 &&
-	       sscanf(dash, " - %63s %255s %255s", line->fstype, line->source,
-		      line->super) == 3 && !strcmp(path, target);
-}
-
-/* The last mount there that /proc/self/mountinfo shows. */
-static bool find_mount(const char *target, struct mount_line *line)
-{
-	FILE *file = fopen("/proc/self/mountinfo", "re");
-	struct mount_line seen;
-	char text[1024];
-	bool found = false;
-
-	while (file && fgets(text, sizeof(text), file)) {
-		if (!parse_mount(text, target, &seen))
-			continue;
-		*line = seen;
-		found = true;
-	}
-	fclose(file);
-	return found;
-}
-
 /* Whether one of a list with commas is this. */
 static bool has_option(const char *list, const char *option)
 {
@@ -666,14 +628,14 @@ TEST_F(fsmount, bad_option_gives_the_kernels_message)
 
 TEST_F(fsmount, mount_passes_options_to_file_system_and_mount)
 {
-	struct mount_line line;
+	struct test_mount line;
 	char options[64];
 
 	snprintf(options, sizeof(options), "nosuid,%s,noatime",
 		 variant->option);
 	ASSERT_EQ(0, blkfd_mount(self->fd, variant->fstype, options,
 				 MOUNT_ATTR_NODEV, TARGET, NULL, 0));
-	ASSERT_TRUE(find_mount(TARGET, &line));
+	ASSERT_TRUE(test_find_mount(TARGET, &line));
 	EXPECT_STREQ(variant->fstype, line.fstype);
 	EXPECT_TRUE(has_option(line.options, "rw"));
 	EXPECT_TRUE(has_option(line.options, "nosuid"));
@@ -686,17 +648,17 @@ TEST_F(fsmount, mount_passes_options_to_file_system_and_mount)
 
 TEST_F(fsmount, read_only_is_of_mount_and_file_system)
 {
-	struct mount_line line;
+	struct test_mount line;
 
 	ASSERT_EQ(0, blkfd_mount(self->fd, variant->fstype, "ro", 0, TARGET,
 				 NULL, 0));
-	ASSERT_TRUE(find_mount(TARGET, &line));
+	ASSERT_TRUE(test_find_mount(TARGET, &line));
 	EXPECT_TRUE(has_option(line.options, "ro"));
 	EXPECT_TRUE(has_option(line.super, "ro"));
 	ASSERT_EQ(0, umount(TARGET));
 	ASSERT_EQ(0, blkfd_mount(self->fd, variant->fstype, NULL,
 				 MOUNT_ATTR_RDONLY, TARGET, NULL, 0));
-	ASSERT_TRUE(find_mount(TARGET, &line));
+	ASSERT_TRUE(test_find_mount(TARGET, &line));
 	EXPECT_TRUE(has_option(line.options, "ro"));
 	EXPECT_TRUE(has_option(line.super, "ro"));
 	EXPECT_EQ(-1, mkdir(TARGET "/new", 0755));
@@ -856,11 +818,11 @@ TEST_F(ext4, later_options_win)
 
 TEST_F(ext4, options_of_every_file_system_are_passed)
 {
-	struct mount_line line;
+	struct test_mount line;
 
 	ASSERT_EQ(0, blkfd_mount(self->fd, "ext4", "sync,dirsync,lazytime", 0,
 				 TARGET, NULL, 0));
-	ASSERT_TRUE(find_mount(TARGET, &line));
+	ASSERT_TRUE(test_find_mount(TARGET, &line));
 	EXPECT_TRUE(has_option(line.super, "sync"));
 	EXPECT_TRUE(has_option(line.super, "dirsync"));
 	EXPECT_TRUE(has_option(line.super, "lazytime"));
@@ -869,14 +831,14 @@ TEST_F(ext4, options_of_every_file_system_are_passed)
 /* tmpfs: it has an option with a comma in its value; it wants no device. */
 TEST_F(ext4, quoted_value_keeps_its_commas)
 {
-	struct mount_line line;
+	struct test_mount line;
 
 	if (access("/proc/self/numa_maps", F_OK))
 		SKIP(return, "this kernel has no NUMA policies");
 	ASSERT_EQ(0, blkfd_mount(self->fd, "tmpfs",
 				 "mpol=\"bind:0,0\",mode=0711", 0, TARGET,
 				 NULL, 0));
-	ASSERT_TRUE(find_mount(TARGET, &line));
+	ASSERT_TRUE(test_find_mount(TARGET, &line));
 	EXPECT_TRUE(has_option(line.super, "mpol=bind:0"));
 	EXPECT_TRUE(has_option(line.super, "mode=711"));
 }
@@ -915,7 +877,7 @@ TEST_F(ext4, only_block_devices_are_mounted)
 
 TEST_F(ext4, any_block_device_is_mounted)
 {
-	struct mount_line line;
+	struct test_mount line;
 	struct stat st;
 	int disk;
 
@@ -923,7 +885,7 @@ TEST_F(ext4, any_block_device_is_mounted)
 	disk = open(TEST_DISK, O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, disk);
 	ASSERT_EQ(0, blkfd_mount(disk, "ext4", NULL, 0, TARGET, NULL, 0));
-	ASSERT_TRUE(find_mount(TARGET, &line));
+	ASSERT_TRUE(test_find_mount(TARGET, &line));
 	EXPECT_EQ(-1, lstat(line.source, &st));
 	ASSERT_EQ(0, umount(TARGET));
 }
@@ -1021,13 +983,13 @@ TEST_F(ext4, mount_without_privilege_is_eperm)
 
 TEST_F(ext4, source_names_the_device_and_resolves_to_nothing)
 {
-	struct mount_line line;
+	struct test_mount line;
 	char name[64];
 	struct stat st;
 
 	ASSERT_EQ(0, blkfd_mount(self->fd, "ext4", NULL, 0, TARGET,
 				 NULL, 0));
-	ASSERT_TRUE(find_mount(TARGET, &line));
+	ASSERT_TRUE(test_find_mount(TARGET, &line));
 	snprintf(name, sizeof(name), "blkfd:[%llu]",
 		 (unsigned long long)self->id);
 	EXPECT_NE(NULL, strstr(line.source, name)) TH_LOG("%s", line.source);
@@ -1037,7 +999,7 @@ TEST_F(ext4, source_names_the_device_and_resolves_to_nothing)
 TEST_F(ext4, sources_of_two_devices_on_one_number_differ)
 {
 	int other = device_with("ext4", SIZE);
-	struct mount_line first, second;
+	struct test_mount first, second;
 
 	ASSERT_LE(0, other);
 	ASSERT_EQ(0, blkfd_mount(self->fd, "ext4", NULL, 0, TARGET,
@@ -1045,8 +1007,8 @@ TEST_F(ext4, sources_of_two_devices_on_one_number_differ)
 	ASSERT_EQ(self->fd, dup2(other, self->fd));
 	ASSERT_EQ(0, blkfd_mount(self->fd, "ext4", NULL, 0,
 				 OTHER_TARGET, NULL, 0));
-	ASSERT_TRUE(find_mount(TARGET, &first));
-	ASSERT_TRUE(find_mount(OTHER_TARGET, &second));
+	ASSERT_TRUE(test_find_mount(TARGET, &first));
+	ASSERT_TRUE(test_find_mount(OTHER_TARGET, &second));
 	EXPECT_STRNE(first.source, second.source);
 }
 

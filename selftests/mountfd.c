@@ -184,7 +184,8 @@ TEST_F(mountfd, read_only_descriptor_is_mounted_as_its_path_is)
 
 TEST_F(mountfd, o_path_descriptor_is_mounted)
 {
-	char path[TEST_PATH_MAX], source[256];
+	char path[TEST_PATH_MAX];
+	struct test_mount mount;
 	int fd;
 
 	test_fd_path(self->dev, path, sizeof(path));
@@ -192,8 +193,8 @@ TEST_F(mountfd, o_path_descriptor_is_mounted)
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, mount_by_fd(fd));
 	EXPECT_TRUE(is_marked());
-	ASSERT_EQ(0, test_mount_source(TARGET, source, sizeof(source)));
-	EXPECT_STREQ(self->name, source);
+	ASSERT_TRUE(test_find_mount(TARGET, &mount));
+	EXPECT_STREQ(self->name, mount.source);
 }
 
 TEST_F(mountfd, o_path_descriptor_of_a_dead_device_is_enxio)
@@ -212,7 +213,7 @@ TEST_F(mountfd, o_path_descriptor_of_a_dead_device_is_enxio)
 
 static void expect_disk(struct __test_metadata *_metadata, int flags)
 {
-	char source[256];
+	struct test_mount mount;
 	int fd;
 
 	ASSERT_EQ(0, test_mkfs("ext4", TEST_DISK));
@@ -220,8 +221,8 @@ static void expect_disk(struct __test_metadata *_metadata, int flags)
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, mount_by_fd(fd));
 	EXPECT_EQ(0, make_file(TARGET "/new"));
-	ASSERT_EQ(0, test_mount_source(TARGET, source, sizeof(source)));
-	EXPECT_STREQ(TEST_DISK, source);
+	ASSERT_TRUE(test_find_mount(TARGET, &mount));
+	EXPECT_STREQ(TEST_DISK, mount.source);
 }
 
 TEST_F(mountfd, other_block_device_is_mounted)
@@ -697,32 +698,32 @@ TEST_F(mountfd, node_on_a_nodev_mount_is_eacces_as_by_path)
 
 TEST_F(mountfd, source_is_the_id)
 {
-	char source[256];
+	struct test_mount mount;
 	struct stat st;
 
 	ASSERT_EQ(0, mount_by_fd(self->dev));
-	ASSERT_EQ(0, test_mount_source(TARGET, source, sizeof(source)));
-	EXPECT_STREQ(self->name, source);
-	EXPECT_EQ(-1, lstat(source, &st));
+	ASSERT_TRUE(test_find_mount(TARGET, &mount));
+	EXPECT_STREQ(self->name, mount.source);
+	EXPECT_EQ(-1, lstat(mount.source, &st));
 }
 
 TEST_F(mountfd, source_is_the_id_whatever_the_node)
 {
-	char source[256];
+	struct test_mount mount;
 	int fd;
 
 	ASSERT_EQ(0, make_node(self->dev, 0, NULL));
 	fd = open(NODE "/dev", O_RDWR | O_CLOEXEC);
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, mount_by_fd(fd));
-	ASSERT_EQ(0, test_mount_source(TARGET, source, sizeof(source)));
-	EXPECT_STREQ(self->name, source);
+	ASSERT_TRUE(test_find_mount(TARGET, &mount));
+	EXPECT_STREQ(self->name, mount.source);
 }
 
 TEST_F(mountfd, source_of_another_device_is_its_node)
 {
 	int disk = open(TEST_DISK, O_RDONLY | O_CLOEXEC), fd;
-	char source[256];
+	struct test_mount mount;
 
 	ASSERT_LE(0, disk);
 	ASSERT_EQ(0, test_mkfs("ext4", TEST_DISK));
@@ -730,14 +731,15 @@ TEST_F(mountfd, source_of_another_device_is_its_node)
 	fd = open(NODE "/dev", O_RDWR | O_CLOEXEC);
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, mount_by_fd(fd));
-	ASSERT_EQ(0, test_mount_source(TARGET, source, sizeof(source)));
-	EXPECT_STREQ(NODE "/dev", source);
+	ASSERT_TRUE(test_find_mount(TARGET, &mount));
+	EXPECT_STREQ(NODE "/dev", mount.source);
 }
 
 /* A path that leads elsewhere, or nowhere, would be taken for something else. */
 TEST_F(mountfd, source_is_the_number_where_the_node_has_no_path)
 {
-	char source[256], wanted[64];
+	struct test_mount mount;
+	char wanted[64];
 	int disk = open(TEST_DISK, O_RDONLY | O_CLOEXEC), fd;
 	struct stat st;
 
@@ -749,10 +751,10 @@ TEST_F(mountfd, source_is_the_number_where_the_node_has_no_path)
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, unlink(NODE "/dev"));
 	ASSERT_EQ(0, mount_by_fd(fd));
-	ASSERT_EQ(0, test_mount_source(TARGET, source, sizeof(source)));
+	ASSERT_TRUE(test_find_mount(TARGET, &mount));
 	snprintf(wanted, sizeof(wanted), "block:[%u:%u]", major(st.st_rdev),
 		 minor(st.st_rdev));
-	EXPECT_STREQ(wanted, source);
+	EXPECT_STREQ(wanted, mount.source);
 }
 
 /* What it shows is no path that anybody can use to mount something. */

@@ -561,26 +561,33 @@ int test_dm_remove(const char *name)
 	return test_command("dmsetup", "remove", "--retry", name);
 }
 
-int test_mount_source(const char *target, char *source, size_t size)
+static bool parse_mount(const char *line, const char *target, struct test_mount *mount)
+{
+	const char *dash = strstr(line, " - ");
+	char path[256];
+
+	return dash &&
+	       sscanf(line, "%*s %*s %*s %*s %255s %255s", path, mount->options) == 2 &&
+	       sscanf(dash, " - %63s %255s %255s", mount->fstype, mount->source,
+		      mount->super) == 3 && !strcmp(path, target);
+}
+
+bool test_find_mount(const char *target, struct test_mount *mount)
 {
 	FILE *file = fopen("/proc/self/mountinfo", "re");
-	char line[1024], place[256], seen[256];
-	const char *dash;
-	int ret = -ENOENT;
+	struct test_mount seen;
+	char line[1024];
+	bool found = false;
 
 	while (file && fgets(line, sizeof(line), file)) {
-		dash = strstr(line, " - ");
-		if (!dash ||
-		    sscanf(line, "%*s %*s %*s %*s %255s", place) != 1 ||
-		    sscanf(dash, " - %*s %255s", seen) != 1 ||
-		    strcmp(place, target))
+		if (!parse_mount(line, target, &seen))
 			continue;
-		snprintf(source, size, "%s", seen);
-		ret = 0;
+		*mount = seen;
+		found = true;
 	}
 	if (file)
 		fclose(file);
-	return ret;
+	return found;
 }
 
 /* FUSE: the root itself is the file */

@@ -232,11 +232,16 @@ bool test_livepatch_in_transition(const char *name);
 #define TEST_MOUNTFD		"blkfd_mountfd"
 #define TEST_MOUNTFD_PATH	"kernel/mountfd/blkfd_mountfd.ko"
 
-/*
- * The source of the mount at target, or of the mount that is there last, as
- * mountinfo shows it: 0 or -ENOENT.
- */
-int test_mount_source(const char *target, char *source, size_t size);
+/* A mount, as mountinfo shows it. */
+struct test_mount {
+	char options[256];
+	char fstype[64];
+	char source[256];
+	char super[256];
+};
+
+/* The last one at target, if there is one. */
+bool test_find_mount(const char *target, struct test_mount *mount);
 
 /* Those that this process sees. */
 int test_count_mounts(void);
