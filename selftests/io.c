@@ -2623,11 +2623,6 @@ FIXTURE_TEARDOWN(io_cgroup)
 	rmdir(CGROUP);
 }
 
-static int join_cgroup(void)
-{
-	return test_write_text(CGROUP "/cgroup.procs", "0");
-}
-
 /* Bytes that the group has had the scratch disk read or write. */
 static uint64_t disk_bytes(const char *key)
 {
@@ -2650,76 +2645,49 @@ static uint64_t disk_bytes(const char *key)
 	return value;
 }
 
-/* Runs in a member of the group, which stays alive until we have looked. */
-static pid_t start_member(int (*work)(struct rig *rig), struct rig *rig,
-			  int *done)
+static int member_writes(void *arg)
 {
-	int pipes[2];
-	char status = 1;
-	pid_t pid;
+	struct rig *rig = arg;
 
-	if (pipe2(pipes, O_CLOEXEC))
-		return -errno;
-	pid = fork();
-	if (!pid) {
-		status = join_cgroup() || work(rig);
-		_exit(write(pipes[1], &status, 1) == 1 && pause() ? status : 1);
-	}
-	close(pipes[1]);
-	*done = read(pipes[0], &status, 1) == 1 ? status : 1;
-	close(pipes[0]);
-	return pid;
-}
-
-static void end_member(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	test_reap(pid);
-}
-
-static int member_writes(struct rig *rig)
-{
 	return pwrite(rig->direct, rig->buf, SIZE, 0) != (ssize_t)SIZE ||
 	       fsync(rig->dev);
 }
 
-static int member_reads(struct rig *rig)
+static int member_reads(void *arg)
 {
+	struct rig *rig = arg;
+
 	return pread(rig->direct, rig->buf, SIZE, 0) != (ssize_t)SIZE;
 }
 
 TEST_F(io_cgroup, disk_writes_count_for_the_writer)
 {
-	int failed = 1;
-	pid_t pid = start_member(member_writes, &self->rig, &failed);
+	pid_t pid = test_start_member(CGROUP, member_writes, &self->rig);
 
-	EXPECT_EQ(0, failed);
+	ASSERT_LT(0, pid);
 	EXPECT_LE(SIZE, disk_bytes("wbytes="));
-	end_member(pid);
+	test_end_member(pid);
 }
 
 TEST_F(io_cgroup, disk_reads_count_for_the_reader)
 {
-	int failed = 1;
-	pid_t pid;
+	pid_t pid = test_start_member(CGROUP, member_reads, &self->rig);
 
-	pid = start_member(member_reads, &self->rig, &failed);
-	EXPECT_EQ(0, failed);
+	ASSERT_LT(0, pid);
 	EXPECT_LE(SIZE, disk_bytes("rbytes="));
-	end_member(pid);
+	test_end_member(pid);
 }
 
 TEST_F(io_cgroup, page_cache_of_the_file_counts_for_the_writer)
 {
-	int failed = 1;
 	pid_t pid;
 
 	if (variant->flags)
 		SKIP(return, "direct I/O leaves nothing in the page cache");
-	pid = start_member(member_writes, &self->rig, &failed);
-	EXPECT_EQ(0, failed);
+	pid = test_start_member(CGROUP, member_writes, &self->rig);
+	ASSERT_LT(0, pid);
 	EXPECT_TRUE(test_wait_field(CGROUP "/memory.stat", "file", SIZE));
-	end_member(pid);
+	test_end_member(pid);
 }
 
 TEST_HARNESS_MAIN

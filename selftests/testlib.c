@@ -854,6 +854,32 @@ int test_reap(pid_t pid)
 				   128 + WTERMSIG(status);
 }
 
+pid_t test_start_member(const char *cgroup, int (*work)(void *arg), void *arg)
+{
+	char path[128], byte;
+	int done[2];
+	pid_t pid;
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
+	if (pipe2(done, O_CLOEXEC))
+		return -1;
+	pid = fork();
+	if (!pid)
+		_exit(test_write_text(path, "0") || work(arg) ||
+		      write(done[1], "", 1) != 1 || pause());
+	close(done[1]);
+	if (read(done[0], &byte, 1) != 1)
+		pid = -1;
+	close(done[0]);
+	return pid;
+}
+
+void test_end_member(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	test_reap(pid);
+}
+
 /* Waiting */
 
 unsigned int test_slowdown(void)

@@ -300,6 +300,13 @@ int test_enter_user_namespace(int more);
 int test_reap(pid_t pid);
 
 /*
+ * A child that has joined the cgroup and done work(arg), which gave 0: else, -1. It
+ * stays, lest what it has be counted for others, until it is ended.
+ */
+pid_t test_start_member(const char *cgroup, int (*work)(void *arg), void *arg);
+void test_end_member(pid_t pid);
+
+/*
  * Waiting: polls until cond(arg) is true, false if that took longer than
  * timeout_ms times the slow-down.
  */

@@ -401,50 +401,31 @@ TEST_F(cgroup, pays_for_what_its_members_write_without_the_io_controller)
 	EXPECT_EQ(0, write_cgroup("cgroup.subtree_control", "-memory"));
 }
 
-/*
- * In a file system on a device, until who started it has had it written: the bios are
- * of this cgroup, who sends them is not.
- */
-static pid_t start_member(const char *path, uint64_t size)
-{
-	int done[2];
-	char byte;
-	pid_t pid;
+#define LATER_WRITTEN	(16 * TEST_MIB)
 
-	if (pipe2(done, O_CLOEXEC))
-		return -1;
-	pid = fork();
-	if (!pid)
-		_exit(write_cgroup("cgroup.procs", "0") ||
-		      test_write_pattern(test_file(path, size, 0), 0, size, 1) ||
-		      write(done[1], "", 1) != 1 || pause());
-	close(done[1]);
-	if (read(done[0], &byte, 1) != 1)
-		pid = -1;
-	close(done[0]);
-	return pid;
+static int write_file(void *path)
+{
+	return test_write_pattern(test_file(path, LATER_WRITTEN, 0), 0, LATER_WRITTEN, 1);
 }
 
+/* In a file system on a device: the bios are of this cgroup, who sends them is not. */
 TEST_F(cgroup, pays_for_what_others_write_of_its_members)
 {
-	const uint64_t size = 16 * TEST_MIB;
-	const char *path = TEST_DIR "/mount/file";
+	char source[TEST_PATH_MAX], path[] = TEST_DIR "/mount/file";
 	int fd = test_create(test_memfd(320 * TEST_MIB), 0, 0, 0, 0), file;
-	char source[TEST_PATH_MAX];
 	pid_t pid;
 
 	test_fd_path(fd, source, sizeof(source));
 	ASSERT_EQ(0, test_mkfs("xfs", source));
 	ASSERT_EQ(0, mkdir(TEST_DIR "/mount", 0755));
 	ASSERT_EQ(0, mount(source, TEST_DIR "/mount", "xfs", 0, NULL));
-	pid = start_member(path, size);
+	pid = test_start_member(CGROUP, write_file, path);
 	ASSERT_LT(0, pid);
 	file = open(path, O_RDONLY | O_CLOEXEC);
 	ASSERT_EQ(0, fsync(file));
 	EXPECT_TRUE(test_wait_field(CGROUP "/memory.stat", "shmem", 15 * TEST_MIB));
 	close(file);
-	kill(pid, SIGKILL);
-	test_reap(pid);
+	test_end_member(pid);
 	EXPECT_EQ(0, umount(TEST_DIR "/mount"));
 	close(fd);
 }
