@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <liburing.h>
 #include <linux/fs.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +17,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "ring.h"
 #include "testlib.h"
 
 #define SEED		0x11
@@ -827,7 +827,6 @@ TEST_F(nested, neighbours_take_one_call)
 	io_uring_queue_exit(&ring);
 }
 
-#define KEEPERS		4
 #define READS		8
 #define FIRST_READ	12
 #define FIRST_LOST	16
@@ -838,7 +837,7 @@ TEST_F(nested, neighbours_take_one_call)
  */
 TEST_F(nested, of_neighbours_each_gets_its_own_error)
 {
-	static char buf[KEEPERS + READS][PAGE] __attribute__((aligned(PAGE)));
+	static char buf[RING_KEEPERS + READS][PAGE] __attribute__((aligned(PAGE)));
 	struct io_uring_sqe *sqe;
 	struct io_uring ring;
 	int result, number;
@@ -847,23 +846,23 @@ TEST_F(nested, of_neighbours_each_gets_its_own_error)
 	ASSERT_EQ(0, ftruncate(self->file, FIRST_LOST * PAGE));
 	ASSERT_EQ(0, test_set_parameter("inline_io", "N"));
 	ASSERT_EQ(0, freeze(TEST_DIR "/nested", FIFREEZE));
-	for (int i = 0; i < KEEPERS + READS; i++) {
+	for (int i = 0; i < RING_KEEPERS + READS; i++) {
 		sqe = io_uring_get_sqe(&ring);
-		if (i < KEEPERS)
+		if (i < RING_KEEPERS)
 			io_uring_prep_write(sqe, self->direct, buf[i], PAGE,
 					    2 * i * PAGE);
 		else
 			io_uring_prep_read(sqe, self->direct, buf[i], PAGE,
-					   (FIRST_READ + i - KEEPERS) * PAGE);
+					   (FIRST_READ + i - RING_KEEPERS) * PAGE);
 		io_uring_sqe_set_data64(sqe, i);
 	}
-	EXPECT_EQ(KEEPERS + READS, io_uring_submit(&ring));
+	EXPECT_EQ(RING_KEEPERS + READS, io_uring_submit(&ring));
 	EXPECT_FALSE(is_completed(&ring));
 	EXPECT_EQ(0, freeze(TEST_DIR "/nested", FITHAW));
-	for (int i = 0; i < KEEPERS + READS; i++) {
+	for (int i = 0; i < RING_KEEPERS + READS; i++) {
 		number = next_result(&ring, &result);
 		ASSERT_LE(0, number);
-		EXPECT_EQ(number < KEEPERS + FIRST_LOST - FIRST_READ ?
+		EXPECT_EQ(number < RING_KEEPERS + FIRST_LOST - FIRST_READ ?
 			  PAGE : -EIO, result);
 	}
 	EXPECT_EQ(0, test_set_parameter("inline_io", "Y"));
@@ -874,7 +873,7 @@ TEST_F(nested, of_neighbours_each_gets_its_own_error)
 
 		ASSERT_EQ(PAGE, pread(self->file, file, PAGE,
 				      (FIRST_READ + i) * PAGE));
-		EXPECT_EQ(0, memcmp(buf[KEEPERS + i], file, PAGE));
+		EXPECT_EQ(0, memcmp(buf[RING_KEEPERS + i], file, PAGE));
 	}
 	io_uring_queue_exit(&ring);
 }

@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <liburing.h>
 #include <linux/dqblk_xfs.h>
 #include <linux/falloc.h>
 #include <linux/fiemap.h>
@@ -28,6 +27,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "ring.h"
 #include "servers/servers.h"
 #include "testlib.h"
 
@@ -2062,7 +2062,6 @@ TEST_F(io_power, leaves_what_a_journal_has)
 static int write_async(int dev, const void *buf, size_t size, int flags)
 {
 	int direct = test_reopen(dev, O_RDWR | O_DIRECT), ret;
-	struct io_uring_cqe *cqe;
 	struct io_uring_sqe *sqe;
 	struct io_uring ring;
 
@@ -2074,11 +2073,9 @@ static int write_async(int dev, const void *buf, size_t size, int flags)
 	sqe = io_uring_get_sqe(&ring);
 	io_uring_prep_write(sqe, direct, buf, size, 0);
 	sqe->rw_flags = flags;
-	ret = io_uring_submit_and_wait(&ring, 1);
-	if (ret == 1) {
-		ret = io_uring_wait_cqe(&ring, &cqe);
-		ret = ret ? ret : cqe->res;
-	}
+	ret = io_uring_submit(&ring);
+	if (ret == 1)
+		ret = ring_least(&ring, 1);
 	io_uring_queue_exit(&ring);
 	close(direct);
 	return ret;
@@ -2303,11 +2300,7 @@ TEST_F(io_frozen, writes_do_not_stop_another_device)
 	EXPECT_EQ(PAGE, read_in_time(direct, buf[1], 0));
 	EXPECT_NE(0, io_uring_peek_cqe(&self->ring, &cqe));
 	ASSERT_EQ(0, ioctl(self->dir, FITHAW, 0));
-	for (int i = 0; i < FROZEN_DEVICES * FROZEN_WRITES; i++) {
-		ASSERT_EQ(0, io_uring_wait_cqe(&self->ring, &cqe));
-		EXPECT_EQ(PAGE, cqe->res);
-		io_uring_cqe_seen(&self->ring, cqe);
-	}
+	EXPECT_EQ(PAGE, ring_least(&self->ring, FROZEN_DEVICES * FROZEN_WRITES));
 	close(direct);
 	close(dev);
 	close(file);
@@ -2315,7 +2308,6 @@ TEST_F(io_frozen, writes_do_not_stop_another_device)
 
 /* Neighbours in the backlog, all of whose workers wait for a file system to thaw. */
 
-#define KEEPERS		4
 #define NEIGHBOURS	(2 * TEST_MIB)
 #define LAST		(SIZE - PAGE)
 
@@ -2339,7 +2331,7 @@ FIXTURE_SETUP(io_neighbours)
 	ASSERT_EQ(0, ioctl(self->dir, FIFREEZE, 0));
 	/* None beside another, so that each takes a worker. */
 	test_fill(rig->buf, SIZE, 0, SEED);
-	for (int i = 0; i < KEEPERS; i++)
+	for (int i = 0; i < RING_KEEPERS; i++)
 		io_uring_prep_write(io_uring_get_sqe(&self->ring), rig->direct,
 				    rig->buf + 2 * i * PAGE, PAGE, 2 * i * PAGE);
 }
@@ -2358,14 +2350,10 @@ static void run_neighbours(struct __test_metadata *_metadata,
 {
 	struct io_uring_cqe *cqe;
 
-	ASSERT_EQ(KEEPERS + count, io_uring_submit(&self->ring));
+	ASSERT_EQ(RING_KEEPERS + count, io_uring_submit(&self->ring));
 	EXPECT_NE(0, io_uring_peek_cqe(&self->ring, &cqe));
 	ASSERT_EQ(0, ioctl(self->dir, FITHAW, 0));
-	for (int i = 0; i < KEEPERS + count; i++) {
-		ASSERT_EQ(0, io_uring_wait_cqe(&self->ring, &cqe));
-		EXPECT_LE(PAGE, cqe->res);
-		io_uring_cqe_seen(&self->ring, cqe);
-	}
+	EXPECT_EQ(PAGE, ring_least(&self->ring, RING_KEEPERS + count));
 }
 
 TEST_F(io_neighbours, read_is_not_written)
@@ -2438,8 +2426,7 @@ TEST(write_that_waits_does_not_stop_a_read)
 	EXPECT_EQ(PAGE, read_in_time(rig.direct, buf[1], SIZE / 2));
 	EXPECT_NE(0, io_uring_peek_cqe(&ring, &cqe));
 	ASSERT_EQ(0, ioctl(dir, FITHAW, 0));
-	ASSERT_EQ(0, io_uring_wait_cqe(&ring, &cqe));
-	EXPECT_EQ(PAGE, cqe->res);
+	EXPECT_EQ(PAGE, ring_least(&ring, 1));
 	ASSERT_EQ(0, test_set_parameter("inline_io", "Y"));
 	io_uring_queue_exit(&ring);
 	close(dir);

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <liburing.h>
 #include <linux/fs.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +22,7 @@
 
 #include "kselftest_harness.h"
 #include "libblkfd.h"
+#include "ring.h"
 #include "testlib.h"
 
 #define HOME		TEST_DIR "/home"
@@ -434,7 +434,6 @@ TEST_F(cgroup, pays_for_what_others_write_of_its_members)
  * What lies beside each other in the backlog, all of whose workers wait for a file system
  * to thaw, makes one call, and that has one payer.
  */
-#define KEEPERS		4
 #define KEPT		(4 * TEST_MIB)
 #define PART		(512 * TEST_KIB)
 
@@ -442,7 +441,6 @@ TEST_F(cgroup, pays_for_what_others_write_of_its_members)
 static pid_t start_neighbour(int fd, const char *procs, uint64_t at)
 {
 	int sent[2], direct = test_reopen(fd, O_RDWR | O_DIRECT);
-	struct io_uring_cqe *cqe;
 	struct io_uring ring;
 	char byte, *buf;
 	pid_t pid;
@@ -458,7 +456,7 @@ static pid_t start_neighbour(int fd, const char *procs, uint64_t at)
 		io_uring_prep_write(io_uring_get_sqe(&ring), direct, buf, PART, at);
 		if (io_uring_submit(&ring) != 1 || write(sent[1], "", 1) != 1)
 			_exit(2);
-		_exit(io_uring_wait_cqe(&ring, &cqe) || cqe->res != PART);
+		_exit(ring_least(&ring, 1) != PART);
 	}
 	close(sent[1]);
 	if (read(sent[0], &byte, 1) != 1)
@@ -472,17 +470,16 @@ static pid_t start_neighbour(int fd, const char *procs, uint64_t at)
 /* None beside another, so that each takes a worker. */
 static int send_keepers(struct io_uring *ring, int direct, char *page)
 {
-	for (int i = 0; i < KEEPERS; i++)
+	for (int i = 0; i < RING_KEEPERS; i++)
 		io_uring_prep_write(io_uring_get_sqe(ring), direct, page, 4096,
 				    KEPT + i * 8192);
-	return io_uring_submit(ring) == KEEPERS ? 0 : -EIO;
+	return io_uring_submit(ring) == RING_KEEPERS ? 0 : -EIO;
 }
 
 static void write_as_neighbours(struct __test_metadata *_metadata, const char *controllers)
 {
 	static char page[4096] __attribute__((aligned(4096)));
 	int fd = make_device_on_disk(0), dir, direct;
-	struct io_uring_cqe *cqe;
 	struct io_uring ring;
 	pid_t pids[2];
 
@@ -492,17 +489,13 @@ static void write_as_neighbours(struct __test_metadata *_metadata, const char *c
 	ASSERT_EQ(0, mkdir(CGROUP "/other", 0755));
 	direct = test_reopen(fd, O_RDWR | O_DIRECT);
 	dir = open(TEST_DIR "/ext4", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ASSERT_EQ(0, io_uring_queue_init(KEEPERS, &ring, 0));
+	ASSERT_EQ(0, io_uring_queue_init(RING_KEEPERS, &ring, 0));
 	ASSERT_EQ(0, ioctl(dir, FIFREEZE, 0));
 	EXPECT_EQ(0, send_keepers(&ring, direct, page));
 	pids[0] = start_neighbour(fd, "member/cgroup.procs", 0);
 	pids[1] = start_neighbour(fd, "other/cgroup.procs", PART);
 	ASSERT_EQ(0, ioctl(dir, FITHAW, 0));
-	for (int i = 0; i < KEEPERS; i++) {
-		ASSERT_EQ(0, io_uring_wait_cqe(&ring, &cqe));
-		EXPECT_EQ(sizeof(page), cqe->res);
-		io_uring_cqe_seen(&ring, cqe);
-	}
+	EXPECT_EQ(sizeof(page), ring_least(&ring, RING_KEEPERS));
 	EXPECT_EQ(0, test_reap(pids[0]));
 	EXPECT_EQ(0, test_reap(pids[1]));
 	io_uring_queue_exit(&ring);
