@@ -398,6 +398,16 @@ static bool below_setup(struct __test_metadata *_metadata, struct below *below,
 	return true;
 }
 
+/* For cases of this alone; all of the device has the pattern. */
+static void set_up_over(struct __test_metadata *_metadata, struct below *below,
+			int (*open)(struct below *below), uint32_t flags)
+{
+	const struct fault fault = { .open = open };
+
+	if (below_setup(_metadata, below, &fault, flags))
+		ASSERT_EQ(0, below_fill(below));
+}
+
 static int read_error(int fd, uint64_t at)
 {
 	static char buf[PAGE] __attribute__((aligned(PAGE)));
@@ -1281,10 +1291,7 @@ FIXTURE(disk) {
 
 FIXTURE_SETUP(disk)
 {
-	const struct fault fault = { .open = open_dm };
-
-	ASSERT_EQ(0, below_open(&self->below, &fault, BLKFD_F_DIRECT));
-	ASSERT_EQ(0, below_fill(&self->below));
+	set_up_over(_metadata, &self->below, open_dm, BLKFD_F_DIRECT);
 }
 
 FIXTURE_TEARDOWN(disk)
@@ -1357,10 +1364,7 @@ FIXTURE(loss) {
 
 FIXTURE_SETUP(loss)
 {
-	const struct fault fault = { .open = open_dm };
-
-	ASSERT_EQ(0, below_open(&self->below, &fault, 0));
-	ASSERT_EQ(0, below_fill(&self->below));
+	set_up_over(_metadata, &self->below, open_dm, 0);
 }
 
 FIXTURE_TEARDOWN(loss)
@@ -1695,11 +1699,7 @@ static int open_nfs_of_ext4(struct below *below)
 
 FIXTURE_SETUP(nfs)
 {
-	const struct fault fault = { .open = open_nfs_of_ext4 };
-
-	if (!below_setup(_metadata, &self->below, &fault, 0))
-		return;
-	ASSERT_EQ(0, below_fill(&self->below));
+	set_up_over(_metadata, &self->below, open_nfs_of_ext4, 0);
 }
 
 FIXTURE_TEARDOWN(nfs)
@@ -1800,11 +1800,7 @@ FIXTURE(soft_nfs) {
 
 FIXTURE_SETUP(soft_nfs)
 {
-	const struct fault fault = { .open = open_soft_nfs };
-
-	if (!below_setup(_metadata, &self->below, &fault, 0))
-		return;
-	ASSERT_EQ(0, below_fill(&self->below));
+	set_up_over(_metadata, &self->below, open_soft_nfs, 0);
 }
 
 FIXTURE_TEARDOWN(soft_nfs)
