@@ -1152,16 +1152,18 @@ static void expect_load_was_right(struct __test_metadata *_metadata,
 
 TEST_F_TIMEOUT(hang, often_in_a_row_does_load_no_harm, 80000)
 {
+	const unsigned long rounds = test_rounds(2);
 	struct load load = { };
 
 	if (variant->fault.cache_takes_writes)
 		SKIP(return, "the file's page cache takes it all");
 	ASSERT_EQ(0, end(&self->below, &variant->fault));
 	ASSERT_EQ(0, load_start(&load, self->below.direct));
-	for (unsigned long i = 0; i < test_rounds(2); i++) {
+	for (unsigned long i = 0; i < rounds; i++) {
 		ASSERT_EQ(0, begin(&self->below, &variant->fault));
 		ASSERT_EQ(0, end(&self->below, &variant->fault));
 		ASSERT_LOAD_GOES_ON(&load);
+		test_tell(2, i, rounds, "rounds");
 	}
 	expect_load_was_right(_metadata, &load);
 	expect_works(_metadata, &self->below);
@@ -1221,14 +1223,16 @@ FIXTURE_TEARDOWN(changed)
 
 TEST_F_TIMEOUT(changed, truncation_is_zeroes_or_eio, 80000)
 {
+	const unsigned long rounds = test_rounds(5);
 	struct load load = { .holes = true, .error = EIO, .kept = CUT };
 
 	ASSERT_EQ(0, load_start(&load, self->below.direct));
-	for (unsigned long i = 0; i < test_rounds(5); i++) {
+	for (unsigned long i = 0; i < rounds; i++) {
 		ASSERT_EQ(0, ftruncate(self->below.file, CUT + i % 3 * 1000));
 		ASSERT_LOAD_GOES_ON(&load);
 		ASSERT_EQ(0, ftruncate(self->below.file, SIZE));
 		ASSERT_LOAD_GOES_ON(&load);
+		test_tell(2, i, rounds, "rounds");
 	}
 	expect_load_was_right(_metadata, &load);
 	expect_works(_metadata, &self->below);
@@ -1237,17 +1241,19 @@ TEST_F_TIMEOUT(changed, truncation_is_zeroes_or_eio, 80000)
 TEST_F_TIMEOUT(changed, holes_are_zeroes, 80000)
 {
 	const int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+	const unsigned long rounds = test_rounds(5);
 	struct load load = { .holes = true, .kept = CUT };
 
 	if (fallocate(self->below.file, punch, CUT, PAGE) && errno == EOPNOTSUPP)
 		SKIP(return, "no holes in this file system");
 	ASSERT_EQ(0, load_start(&load, self->below.direct));
-	for (unsigned long i = 0; i < test_rounds(5); i++) {
+	for (unsigned long i = 0; i < rounds; i++) {
 		load.reads_wait = variant->fault.reads_keep_holes_out;
 		ASSERT_EQ(0, fallocate(self->below.file, punch,
 				       CUT + i % 7 * 1000, TEST_MIB));
 		load.reads_wait = false;
 		ASSERT_LOAD_GOES_ON(&load);
+		test_tell(2, i, rounds, "rounds");
 	}
 	expect_load_was_right(_metadata, &load);
 	expect_works(_metadata, &self->below);
@@ -1257,6 +1263,7 @@ TEST_F_TIMEOUT(changed, holes_are_zeroes, 80000)
 TEST_F_TIMEOUT(changed, file_of_its_name_is_another, 80000)
 {
 	struct below *below = &self->below;
+	const unsigned long rounds = test_rounds(2);
 	struct load load = { };
 	int other = -1;
 
@@ -1269,13 +1276,14 @@ TEST_F_TIMEOUT(changed, file_of_its_name_is_another, 80000)
 	below->direct = test_reopen(below->dev, O_RDWR | O_DIRECT);
 	ASSERT_EQ(0, below_fill(below));
 	ASSERT_EQ(0, load_start(&load, below->direct));
-	for (unsigned long i = 0; i < test_rounds(2); i++) {
+	for (unsigned long i = 0; i < rounds; i++) {
 		close(other);
 		other = test_file(BELOW "/other", SIZE, 0);
 		ASSERT_EQ(0, test_write_pattern(other, 0, SIZE, SEED + 3));
 		ASSERT_EQ(0, rename(BELOW "/other", BELOW "/name"));
 		ASSERT_LOAD_GOES_ON(&load);
 		EXPECT_EQ(0, test_check_pattern(other, 0, SIZE, SEED + 3));
+		test_tell(2, i, rounds, "rounds");
 	}
 	expect_load_was_right(_metadata, &load);
 	EXPECT_EQ(0, test_check_pattern(other, 0, SIZE, SEED + 3));
@@ -1301,14 +1309,16 @@ FIXTURE_TEARDOWN(disk)
 
 TEST_F_TIMEOUT(disk, errors_come_and_go_as_eio, 80000)
 {
+	const unsigned long rounds = test_rounds(2);
 	struct load load = { .error = EIO };
 
 	ASSERT_EQ(0, load_start(&load, self->below.direct));
-	for (unsigned long i = 0; i < test_rounds(2); i++) {
+	for (unsigned long i = 0; i < rounds; i++) {
 		ASSERT_EQ(0, test_dm_replace(DM_NAME, i % 2 ? DM_ERROR : DM_WRITE_ERROR));
 		ASSERT_LOAD_GOES_ON(&load);
 		ASSERT_EQ(0, test_dm_replace(DM_NAME, DM_LINEAR));
 		ASSERT_LOAD_GOES_ON(&load);
+		test_tell(2, i, rounds, "rounds");
 	}
 	expect_load_was_right(_metadata, &load);
 	EXPECT_LT(0, load.errors);
@@ -1340,6 +1350,7 @@ static int fail_requests(const char *probability)
 
 TEST_F_TIMEOUT(disk, fails_requests_at_random, 80000)
 {
+	const unsigned long rounds = test_rounds(20);
 	struct load load = { .error = EIO };
 
 	if (access(FAIL_REQUESTS, F_OK))
@@ -1347,8 +1358,10 @@ TEST_F_TIMEOUT(disk, fails_requests_at_random, 80000)
 	ASSERT_EQ(0, test_write_text("/sys/block/vda/make-it-fail", "1"));
 	ASSERT_EQ(0, fail_requests("20"));
 	ASSERT_EQ(0, load_start(&load, self->below.direct));
-	for (unsigned long i = 0; i < test_rounds(20); i++)
+	for (unsigned long i = 0; i < rounds; i++) {
 		ASSERT_LOAD_GOES_ON(&load);
+		test_tell(2, i, rounds, "rounds");
+	}
 	ASSERT_EQ(0, fail_requests("0"));
 	ASSERT_EQ(0, test_write_text("/sys/block/vda/make-it-fail", "0"));
 	expect_load_was_right(_metadata, &load);

@@ -615,6 +615,7 @@ static int watch(void)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	for (unsigned int looks = 1; !(ret = check_workers()); looks++) {
 		sigtimedwait(&set, NULL, &second);
+		test_tell(20, shared->counts.calls, shared->rounds, "calls");
 		/* A long run may be ended from outside. */
 		if (!(looks % SAVE_LOOKS))
 			save_all();

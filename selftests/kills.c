@@ -212,7 +212,7 @@ TEST_F_TIMEOUT(killed, leaves_nothing_whenever_it_is, 80000)
 		whole += !access(IMAGE, F_OK);
 		expect_nothing_left(_metadata, self, status, moment);
 		if (status == 128 + SIGKILL) {
-			killed++;
+			test_tell(5, ++killed, kills, "kills");
 			continue;
 		}
 		ASSERT_EQ(0, status) TH_LOG("at %ju us", moment);

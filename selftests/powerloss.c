@@ -908,6 +908,7 @@ TEST_F_TIMEOUT(powerloss, loses_nothing_that_was_acknowledged, 80000)
 			continue;
 		checked++;
 		bad += !!check_point(shape, &replay);
+		test_tell(3, point, points, "points");
 	}
 	EXPECT_EQ(0, ret);
 	for (unsigned int i = 0; i < WRITERS; i++)

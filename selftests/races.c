@@ -36,8 +36,6 @@
 /* In the short form; a kernel that is slow does its part. */
 #define ALL_CYCLES	1500
 #define HELD		300
-/* The long form says how far it is. */
-#define SAID_EVERY	5000
 
 /* What all processes of a case see. */
 struct shared {
@@ -367,8 +365,7 @@ TEST_F_TIMEOUT(races, every_call_ends_as_it_may_and_all_is_gone, 80000)
 		test_reap(pid);
 		tick(shared);
 		goal.unloads = shared->unloads;
-		if (!(goal.cycles % SAID_EVERY))
-			TH_LOG("%lu devices of %lu", shared->cycles, all);
+		test_tell(20, shared->cycles, all, "devices");
 		if (killed++ % 2)
 			EXPECT_TRUE(test_wait(is_unloaded, &goal, 4 * TEST_TIMEOUT_MS));
 	}

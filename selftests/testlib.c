@@ -897,6 +897,17 @@ unsigned long test_rounds(unsigned long rounds)
 	return text ? strtoul(text, NULL, 10) : rounds;
 }
 
+void test_tell(unsigned int parts, unsigned long done, unsigned long all, const char *what)
+{
+	static unsigned long told;
+	unsigned long part = all ? done * parts / all : 0;
+
+	if (!getenv("TEST_ROUNDS") || part <= told || part >= parts)
+		return;
+	told = part;
+	fprintf(stderr, "# %lu %s of %lu\n", done, what, all);
+}
+
 double test_seconds(void)
 {
 	struct timespec now;

@@ -45,6 +45,12 @@ unsigned int test_slowdown(void);
  */
 unsigned long test_rounds(unsigned long rounds);
 
+/*
+ * In a long form, says how far a case is, once in each of so many parts of all, but
+ * for the first. The case has one thing that it counts.
+ */
+void test_tell(unsigned int parts, unsigned long done, unsigned long all, const char *what);
+
 /* Since some time or other, by a clock that is not set. */
 double test_seconds(void);
 
