@@ -450,8 +450,7 @@ TEST_F(lifetime, gone_after_dm_table_removed)
 	ASSERT_EQ(0, dm_create("blkfd-life", self->fd));
 	ASSERT_EQ(0, close(self->fd));
 	ASSERT_ALIVE();
-	ASSERT_EQ(0, test_command("dmsetup", "remove", "--retry",
-				  "--noudevsync", "blkfd-life"));
+	ASSERT_EQ(0, test_dm_remove("blkfd-life"));
 	EXPECT_GONE();
 }
 

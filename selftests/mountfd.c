@@ -876,12 +876,6 @@ static int make_slow(void)
 	return test_command("sh", "-c", script);
 }
 
-/* udevd may be looking at it. */
-static int remove_slow(void)
-{
-	return test_command("dmsetup", "remove", "--retry", "--noudevsync", SLOW);
-}
-
 /* Not frozen: a device that is cannot be mounted. */
 static int slow(const char *verb)
 {
@@ -949,7 +943,7 @@ TEST_F(mountfd, disabling_waits_for_who_sleeps_in_a_mount)
 	EXPECT_EQ(0, test_livepatch_unload(TEST_MOUNTFD));
 	EXPECT_EQ(0, umount(TARGET));
 	close(fd);
-	EXPECT_EQ(0, remove_slow());
+	EXPECT_EQ(0, test_dm_remove(SLOW));
 	ASSERT_EQ(0, test_livepatch_load(TEST_MOUNTFD_PATH, ""));
 }
 
@@ -977,7 +971,7 @@ TEST_F(mountfd, loading_waits_for_who_sleeps_in_a_mount)
 	EXPECT_EQ(0, mount_by_fd(self->dev));
 	EXPECT_TRUE(is_marked());
 	close(fd);
-	EXPECT_EQ(0, remove_slow());
+	EXPECT_EQ(0, test_dm_remove(SLOW));
 }
 
 /* Other patches */

@@ -556,9 +556,17 @@ int test_dm_resume(const char *name)
 	return test_command("dmsetup", "resume", name);
 }
 
+static bool dm_removed(void *name)
+{
+	char silent[256];
+
+	return !test_output(silent, sizeof(silent), "dmsetup", "remove", "--retry", name);
+}
+
+/* By itself it tries for five seconds, in which udevd may be looking at it. */
 int test_dm_remove(const char *name)
 {
-	return test_command("dmsetup", "remove", "--retry", name);
+	return test_wait(dm_removed, (void *)name, TEST_TIMEOUT_MS) ? 0 : -EBUSY;
 }
 
 static bool parse_mount(const char *line, const char *target, struct test_mount *mount)
