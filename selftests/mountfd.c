@@ -557,6 +557,17 @@ TEST_F(mountfd, source_after_the_mount_is_refused_as_a_path_is)
 	EXPECT_EQ(-EBUSY, set_fd(context, self->dev));
 }
 
+/* Whether a context takes this; if not, it would not without the patch, either. */
+static bool is_taken(struct __test_metadata *_metadata, int context, const char *key, int fd)
+{
+	if (!fsconfig(context, FSCONFIG_SET_FD, key, NULL, fd))
+		return true;
+	ASSERT_EQ(0, test_livepatch_unload(TEST_MOUNTFD));
+	ASSERT_EQ(-1, fsconfig(context, FSCONFIG_SET_FD, key, NULL, fd));
+	ASSERT_EQ(0, test_livepatch_load(TEST_MOUNTFD_PATH, ""));
+	return false;
+}
+
 /* overlayfs takes layers by descriptor where the kernel lets it. */
 TEST_F(mountfd, other_parameters_keep_their_descriptors)
 {
@@ -570,7 +581,7 @@ TEST_F(mountfd, other_parameters_keep_their_descriptors)
 	upper = open(TEST_DIR "/upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ASSERT_LE(0, layer);
 	ASSERT_LE(0, upper);
-	if (fsconfig(context, FSCONFIG_SET_FD, "lowerdir+", NULL, layer))
+	if (!is_taken(_metadata, context, "lowerdir+", layer))
 		SKIP(return, "this kernel's overlayfs takes no descriptors");
 	ASSERT_EQ(0, fsconfig(context, FSCONFIG_SET_FD, "lowerdir+", NULL, upper));
 	ASSERT_EQ(0, create(context));
@@ -593,7 +604,7 @@ TEST_F(mountfd, regular_files_are_still_taken_by_who_takes_them)
 	ASSERT_LE(0, file);
 	context = context_open("erofs");
 	ASSERT_LE(0, context);
-	if (set_fd(context, file))
+	if (!is_taken(_metadata, context, "source", file))
 		SKIP(return, "this kernel's erofs takes no descriptors");
 	ASSERT_EQ(0, create(context));
 	ASSERT_EQ(0, attach(context));
@@ -804,8 +815,7 @@ TEST_F(mountfd, statmount_shows_the_id)
 			   &stx));
 	request.mnt_id = stx.stx_mnt_id;
 	request.param = SB_SOURCE;
-	if (syscall(457 /* statmount */, &request, &result, sizeof(result), 0))
-		SKIP(return, "this kernel has no statmount()");
+	ASSERT_EQ(0, syscall(457 /* statmount */, &request, &result, sizeof(result), 0));
 	if (!(result.head.mask & SB_SOURCE))
 		SKIP(return, "this kernel's statmount() tells no source");
 	memcpy(&offset, result.bytes + SB_SOURCE_OFFSET, sizeof(offset));
