@@ -235,10 +235,10 @@ static int open_nfs(struct below *below)
 	return open_nfs_with(below, "bsize=4096");
 }
 
-/* Or gives up two seconds after the connection broke. */
+/* Or gives up ten seconds after the connection broke, which is no slow server's answer. */
 static int open_soft_nfs(struct below *below)
 {
-	return open_nfs_with(below, "soft,timeo=10,retrans=1");
+	return open_nfs_with(below, "soft,timeo=50,retrans=1");
 }
 
 static int open_9p(struct below *below)
