@@ -34,9 +34,9 @@ start()
 
 	[ -z "${jobs[$kernel]:-}" ] || return 0
 	case $kernel in
-	native) options=(-t 10000) ;;
-	*-debug) options=(-k "$kernel" -t 100000 -m "$memory") ;;
-	*) options=(-k "$kernel" -t 10000 -m "$memory") ;;
+	native) options=(-t 3000) ;;
+	*-debug) options=(-k "$kernel" -t 30000 -m "$memory") ;;
+	*) options=(-k "$kernel" -t 3000 -m "$memory") ;;
 	esac
 	: >"$logs/$kernel"
 	selftests/qemu/run.sh "${options[@]}" -- selftests/run-all.sh >>"$logs/$kernel" 2>&1 &
