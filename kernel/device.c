@@ -28,6 +28,18 @@ static int blkfd_device_open(struct gendisk *disk, blk_mode_t mode)
 }
 
 /*
+ * Closing the device writes what is dirty, and tells nobody of an error: whoever has the
+ * file open is told by fsync() of that. A disk's mapping is the file system's on it.
+ */
+static void blkfd_device_leave_loss(struct blkfd_device *dev)
+{
+	struct file *file = dev->window.file;
+
+	if (S_ISREG(file_inode(file)->i_mode))
+		filemap_set_wb_err(file->f_mapping, xchg(&dev->write_error, 0));
+}
+
+/*
  * The last one to close waits for this, and for the final fput() of the backing
  * file, which runs as task work when the block layer's locks are released. No I/O
  * is under way: whoever sends some has the device open.
@@ -41,6 +53,7 @@ static void blkfd_device_release(struct gendisk *disk)
 		return;
 	dev->dying = true;
 	mutex_lock(&dev->lock);
+	blkfd_device_leave_loss(dev);
 	fput(dev->window.file);
 	dev->window.file = NULL;
 	mutex_unlock(&dev->lock);

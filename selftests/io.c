@@ -1195,6 +1195,24 @@ TEST_F(io_full, buffered_write_fails_at_fsync)
 	EXPECT_EQ(0, test_check_pattern(self->file, 0, FULL_KEPT, SEED));
 }
 
+/* Closing the device tells nobody. In fsync() tmpfs does not look what was lost. */
+TEST_F(io_full, file_tells_of_what_closing_the_device_lost)
+{
+	bool tmpfs = !strcmp(variant->fstype, "tmpfs");
+
+	memset(self->buf, 0x5a, FULL_SIZE);
+	ASSERT_EQ(FULL_SIZE - FULL_KEPT,
+		  pwrite(self->dev, self->buf, FULL_SIZE - FULL_KEPT, FULL_KEPT));
+	close(self->direct);
+	close(self->dev);
+	self->direct = self->dev = -1;
+	EXPECT_EQ(-1, tmpfs ? sync_file_range(self->file, 0, 0,
+					      SYNC_FILE_RANGE_WRITE_AND_WAIT) :
+			      fsync(self->file));
+	EXPECT_EQ(ENOSPC, errno);
+	EXPECT_EQ(0, fsync(self->file));
+}
+
 /* What a file system keeps for root */
 
 #define NOBODY		65534
