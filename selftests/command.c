@@ -250,6 +250,10 @@ TEST_F(command, exec_tells_of_what_was_lost)
 	EXPECT_RUN(1, "small/image: device: ",
 		   "blkfd exec small/image -- sh -c 'dd if='$f' of={} bs=1M status=none\n"
 		   "sync {} || true'");
+	/* By descriptor 3, too. */
+	EXPECT_RUN(1, "small/image: device: ",
+		   "blkfd exec small/image -- perl -e 'open D, \"+<&=3\"; use IO::Handle;\n"
+		   "syswrite D, \"x\" x 4194304; D->sync or print \"told\"'");
 	EXPECT_RUN(3, "small/image: device: ",
 		   "blkfd exec small/image -- sh -c 'dd if='$f' of={} bs=1M; exit 3'");
 	EXPECT_EQ(0, RUN("blkfd exec small/image -- dd if=$f of={} bs=1k count=8; umount small"));
@@ -661,7 +665,7 @@ TEST_F(command, mount_helper_takes_options_last_whatever_posix_says)
 TEST_F(command, mount_helper_changes_what_fstab_mounts)
 {
 	EXPECT_OUTPUT("ro,nosuid,noatime\nrw,noatime\n1\n", MAKE_EXT4
-		      "o=nosuid,noatime,no-discard,blkfd.offset=0,fstype=ext4,X-a.b\n"
+		      "o=nosuid,noatime,no-discard,blkfd.size=16M,fstype=ext4,X-a.b\n"
 		      "echo \"$f $d blkfd $o 0 0\" >tab; mount -a -T tab;\n"
 		      "mount -T tab -o remount,ro $d; findmnt -no VFS-OPTIONS $d;\n"
 		      "mount -T tab -o remount,rw,suid $d;\n"
@@ -1008,7 +1012,7 @@ TEST_F(command, completion_offers_the_options_of_help)
 		      "grep -vx -e -- | sort >offered\n"
 		      "{ blkfd help $c | grep -oE -- '^ +(-[a-z], )?--[a-z-]+' |\n"
 		      "grep -oE -- '-[-a-z]+'; echo --help; } | sort |\n"
-		      "diff - offered; done");
+		      "diff - offered; done; [ $c = revoke ]");
 }
 
 TEST_F(command, unknown_words_are_misuse)

@@ -145,8 +145,10 @@ static int run(int fd, char **argv, bool *started)
 	static const int passed_on[] = {
 		SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT
 	};
+	static const struct timespec now;
 	sigset_t signals, mask;
 	bool ignored;
+	int status;
 	pid_t pid;
 	size_t i;
 
@@ -157,8 +159,14 @@ static int run(int fd, char **argv, bool *started)
 	ignored = signal(SIGCHLD, SIG_DFL) == SIG_IGN;
 	pid = spawn(fd, argv, &mask, ignored);
 	*started = pid > 0;
-	if (*started)
-		return wait_for(pid, &signals);
+	if (*started) {
+		status = wait_for(pid, &signals);
+		/* What came before the command's end was the command's. */
+		while (sigtimedwait(&signals, NULL, &now) > 0)
+			;
+		sigprocmask(SIG_SETMASK, &mask, NULL);
+		return status;
+	}
 	complain("%s: %s", argv[0], strerror(-pid));
 	return pid == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }
@@ -172,7 +180,8 @@ static int fail_device(const char *file, int error)
 /*
  * What is still in the device's cache goes to the file, and no further, as by closing the
  * device, which would not tell if it did not get there. If there was an error before that,
- * fsync() says whether data was lost, and whoever was told paid no heed.
+ * fsync() says whether data was lost. fd is an open file of our own, since each is told
+ * once, and the command has the other one.
  */
 static int write_back(const char *file, int fd)
 {
@@ -202,6 +211,14 @@ static int sync_device(const char *file, int fd)
 	return -EIO;
 }
 
+static double seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec + now.tv_nsec / 1e9;
+}
+
 /*
  * What the command left running, or mounted, would go on to change the file. A device that
  * we have closed, and that can still be opened by node, is such a one's; who is about to
@@ -210,11 +227,10 @@ static int sync_device(const char *file, int fd)
 static int finish_device(const char *file, int fd, const char *node)
 {
 	static const struct timespec pause = { .tv_nsec = 20000000 };
-	int looks, ret;
+	double end = seconds() + 5;
+	int looks = 0, ret;
 
-	for (looks = 0; looks < 250; looks++) {
-		if (looks)
-			nanosleep(&pause, NULL);
+	for (;;) {
 		ret = sync_device(file, fd);
 		close(fd);
 		if (ret)
@@ -224,6 +240,9 @@ static int finish_device(const char *file, int fd, const char *node)
 			return 0;
 		if (fd < 0)
 			return fail_device(file, errno);
+		if (++looks > 10 && seconds() > end)
+			break;
+		nanosleep(&pause, NULL);
 	}
 	complain("%s: the command has left the device mounted, or in use", file);
 	close(fd);
@@ -263,23 +282,26 @@ static int exec_file(const char *file, const struct device_options *options,
 {
 	struct backing backing;
 	bool started = false;
-	int fd, ret;
+	int fd, own, ret;
 	char *path;
 
 	fd = device_open(&backing, file, options);
 	if (fd < 0)
 		return EXIT_FAILED;
 	path = holder_path(fd);
-	ret = exec_device(fd, path, argv, &started);
+	own = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	ret = exec_device(fd, own < 0 ? NULL : path, argv, &started);
 	/* What has been started may have written. */
 	if (!started) {
+		close(own);
 		close(fd);
 		backing_restore(&backing);
 	}
-	if (started && !options->new && write_back(file, fd) && !ret)
+	if (started && !options->new && write_back(file, own) && !ret)
 		ret = EXIT_FAILED;
 	if (ret || !options->new)
 		return ret;
+	close(own);
 	return publish(file, fd, path, backing.fd) ? EXIT_FAILED : 0;
 }
 

@@ -75,14 +75,15 @@ int output_remove(int fd, int dir, const char *name)
 
 static int publish_in(int dir, int fd, const char *name, const char *path)
 {
-	int ret = link_file(fd, dir, name);
+	int ret = link_file(fd, dir, name), removed;
 
 	if (ret)
 		return fail(path, -ret);
 	if (!fsync(dir))
 		return 0;
 	ret = -errno;
-	if (output_remove(fd, dir, name))
+	removed = output_remove(fd, dir, name);
+	if (removed && removed != -ENOENT)
 		complain("%s is complete, but may not outlive a crash: %s", path,
 			 strerror(-ret));
 	else
@@ -96,7 +97,8 @@ int output_publish(int fd, const char *path)
 	const char *name = slash ? slash + 1 : path;
 	int dir, ret;
 
-	if (fsync(fd))
+	/* Of what closing the device lost, tmpfs tells by the first alone. */
+	if (sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE_AND_WAIT) || fsync(fd))
 		return fail(path, errno);
 	dir = open_directory(path, name);
 	if (dir < 0)
