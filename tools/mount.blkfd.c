@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libmount.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,7 +163,6 @@ static int mount_file(const struct request *request, const char *file,
 	}
 	close(mount_fd);
 	close(backing.fd);
-	/* It is mounted, whether that can be said or not. */
 	if (request->verbose)
 		printf("mount.blkfd: %s mounted on %s.\n", file, dir);
 	finish_stdout();
@@ -220,6 +220,8 @@ int main(int argc, char **argv)
 		return EXIT_SYSTEM;
 	/* mount(8) has the options last. */
 	unsetenv("POSIXLY_CORRECT");
+	/* It is mounted, whether that can be said or not. */
+	signal(SIGPIPE, SIG_IGN);
 	while ((c = getopt(argc, argv, "sfnvrwN:o:t:")) >= 0) {
 		if (take_option(&request, c) < 0)
 			return usage_error();
@@ -228,7 +230,8 @@ int main(int argc, char **argv)
 		complain("what is needed is FILE DIR");
 		return usage_error();
 	}
-	if (device_options_check(&request.options.device) < 0)
+	if (!is_remount(&request) &&
+	    device_options_check(&request.options.device) < 0)
 		return EXIT_USAGE;
 	if (!request.fake)
 		ret = mount_or_remount(&request, argv[optind], argv[optind + 1]);

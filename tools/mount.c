@@ -90,7 +90,7 @@ static int report(uint64_t id, int mount_fd, const char *dir)
 	if (fs)
 		print_mount(id, fs);
 	else
-		complain("%s: mounted, but not found in /proc/self/mountinfo",
+		complain("%s: not found in /proc/self/mountinfo once mounted",
 			 dir);
 	mnt_unref_table(table);
 	return fs ? finish_stdout() : EXIT_FAILED;
