@@ -343,7 +343,7 @@ int blkfd_backing_open(struct blkfd_window *window)
 	return 0;
 }
 
-/* What is in memory alone, as on tmpfs, is as durable as it gets: nothing to flush. */
+/* Where fsync does nothing, as on tmpfs, there is nothing to flush. */
 static bool blkfd_backing_is_cached(struct file *file)
 {
 	return file->f_op->fsync && file->f_op->fsync != noop_fsync;

@@ -11,7 +11,7 @@ cd "$(dirname "$0")"
 # Cheap and basic ones first; programs not named here come last.
 order=(ioctl identity visibility life spares resize library io inline command mount mountfd stacking mkimage)
 slowdown=${TEST_SLOWDOWN:-1}
-limit=$((${TEST_LIMIT:-1500} * slowdown))
+limit=$((${TEST_LIMIT:-1200} * slowdown))
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

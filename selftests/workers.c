@@ -194,10 +194,13 @@ static bool server_is_asked(void *path)
 /* All is frozen, as for a sleep, and thawed. */
 #define PM_TEST		"/sys/power/pm_test"
 
-static int sleep_a_moment(void)
+static int sleep_a_moment(int timeout_ms)
 {
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", timeout_ms);
 	return test_write_text("/sys/module/suspend/parameters/pm_test_delay", "0") ?:
-	       test_write_text("/sys/power/pm_freeze_timeout", "3000") ?:
+	       test_write_text("/sys/power/pm_freeze_timeout", text) ?:
 	       test_write_text("/sys/power/state", "freeze");
 }
 
@@ -218,12 +221,14 @@ TEST_F(worker, keeps_the_system_awake_while_it_waits)
 	ASSERT_EQ(0, kill(self->fuse.server, SIGSTOP));
 	EXPECT_EQ(1, io_uring_submit(&ring));
 	EXPECT_TRUE(test_wait(server_is_asked, path, TEST_TIMEOUT_MS));
-	EXPECT_EQ(-EBUSY, sleep_a_moment());
+	EXPECT_EQ(-EBUSY, sleep_a_moment(3000));
 	ASSERT_EQ(0, kill(self->fuse.server, SIGCONT));
 	ASSERT_EQ(0, io_uring_wait_cqe(&ring, &cqe));
 	EXPECT_EQ(PAGE, cqe->res);
-	EXPECT_EQ(0, sleep_a_moment());
+	EXPECT_EQ(0, sleep_a_moment(test_slowdown() * TEST_TIMEOUT_MS));
 	EXPECT_EQ(0, test_write_text(PM_TEST, "none"));
+	/* The kernel's own. */
+	EXPECT_EQ(0, test_write_text("/sys/power/pm_freeze_timeout", "20000"));
 	io_uring_queue_exit(&ring);
 	close(direct);
 }

@@ -10,7 +10,7 @@
 #include <linux/module.h>
 #include <linux/sizes.h>
 
-#define BLKFD_WAIT	(10 * HZ)
+#define BLKFD_WAIT	(100 * HZ)
 #define BLKFD_DEPTH	4
 
 static int writes;
