@@ -1205,7 +1205,8 @@ TEST_F(io_full, file_tells_of_what_closing_the_device_lost)
 		  pwrite(self->dev, self->buf, FULL_SIZE - FULL_KEPT, FULL_KEPT));
 	close(self->direct);
 	close(self->dev);
-	self->direct = self->dev = -1;
+	self->direct = -1;
+	self->dev = -1;
 	EXPECT_EQ(-1, tmpfs ? sync_file_range(self->file, 0, 0,
 					      SYNC_FILE_RANGE_WRITE_AND_WAIT) :
 			      fsync(self->file));

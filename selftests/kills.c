@@ -219,7 +219,7 @@ TEST_F_TIMEOUT(killed, leaves_nothing_whenever_it_is, 80000)
 		duration = moment / 1e6;
 		late++;
 	}
-	TH_LOG("killed %lu times over a run of %.1f s, %lu more after its end, %lu images were whole",
+	TH_LOG("killed %lu times over a run of %.1f s, %lu more after it, %lu images were whole",
 	       killed, duration, late, whole);
 }
 
