@@ -387,10 +387,11 @@ void blkfd_backing_limits(const struct blkfd_window *window,
 		lim->features |= BLK_FEAT_STABLE_WRITES;
 	if (window->flags & BLKFD_F_RDONLY)
 		return;
-	if (blkfd_backing_is_cached(file))
+	if (blkfd_backing_is_cached(file)) {
 		lim->features |= BLK_FEAT_WRITE_CACHE;
-	if (blkfd_backing_is_cached(file) && window->dsync)
-		lim->features |= BLK_FEAT_FUA;
+		if (window->dsync)
+			lim->features |= BLK_FEAT_FUA;
+	}
 	if (file->f_op->fallocate)
 		lim->max_write_zeroes_sectors = UINT_MAX >> SECTOR_SHIFT;
 	if (!(window->flags & BLKFD_F_NODISCARD))
