@@ -296,12 +296,13 @@ static int exec_file(const char *file, const struct device_options *options,
 		close(own);
 		close(fd);
 		backing_restore(&backing);
-	}
-	if (started && !options->new && write_back(file, own) && !ret)
-		ret = EXIT_FAILED;
-	if (ret || !options->new)
 		return ret;
+	}
+	if (!options->new)
+		return write_back(file, own) && !ret ? EXIT_FAILED : ret;
 	close(own);
+	if (ret)
+		return ret;
 	return publish(file, fd, path, backing.fd) ? EXIT_FAILED : 0;
 }
 

@@ -170,13 +170,18 @@ static int mount_file(const struct request *request, const char *file,
 }
 
 /* From a line of fstab: what it says of the device was for when that was made. */
-static int remount(const struct request *request, const char *dir)
+static int remount_at(const struct request *request, const char *dir)
 {
 	bool rdonly = request->options.device.create.flags & BLKFD_F_RDONLY;
-	struct libmnt_context *context = mnt_new_context();
 	char message[BLKFD_MESSAGE_MAX] = "";
+	struct libmnt_context *context;
 	int ret, status = EXIT_SYSTEM;
 
+	if (request->namespace) {
+		complain("remount: not in another namespace");
+		return EXIT_USAGE;
+	}
+	context = mnt_new_context();
 	if (context && !mnt_context_set_target(context, dir) &&
 	    !mnt_context_set_options(context, request->options.options) &&
 	    !mnt_context_append_options(context, rdonly ? "ro" : "rw") &&
@@ -200,21 +205,11 @@ static bool is_remount(const struct request *request)
 	return options && !mnt_optstr_get_option(options, "remount", &value, &size);
 }
 
-static int mount_or_remount(const struct request *request, const char *file,
-			    const char *dir)
-{
-	if (!is_remount(request))
-		return mount_file(request, file, dir);
-	if (!request->namespace)
-		return remount(request, dir);
-	complain("remount: not in another namespace");
-	return EXIT_USAGE;
-}
-
 int main(int argc, char **argv)
 {
 	struct request request = { };
 	int c, ret = 0;
+	bool remounts;
 
 	if (open_standard_fds() < 0)
 		return EXIT_SYSTEM;
@@ -230,11 +225,12 @@ int main(int argc, char **argv)
 		complain("what is needed is FILE DIR");
 		return usage_error();
 	}
-	if (!is_remount(&request) &&
-	    device_options_check(&request.options.device) < 0)
+	remounts = is_remount(&request);
+	if (!remounts && device_options_check(&request.options.device) < 0)
 		return EXIT_USAGE;
 	if (!request.fake)
-		ret = mount_or_remount(&request, argv[optind], argv[optind + 1]);
+		ret = remounts ? remount_at(&request, argv[optind + 1]) :
+				 mount_file(&request, argv[optind], argv[optind + 1]);
 	mount_options_free(&request.options);
 	return ret;
 }
