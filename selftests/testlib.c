@@ -185,6 +185,25 @@ int test_write_text(const char *path, const char *text)
 	return ret;
 }
 
+int test_read_text(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t len;
+
+	if (fd < 0)
+		return -errno;
+	len = read(fd, text, size - 1);
+	if (len < 0)
+		len = -errno;
+	close(fd);
+	if (len < 0)
+		return len;
+	if (len && text[len - 1] == '\n')
+		len--;
+	text[len] = 0;
+	return len;
+}
+
 long long test_read_field(const char *path, const char *name)
 {
 	FILE *file = fopen(path, "re");
@@ -252,24 +271,10 @@ bool test_wait_none(void)
 int test_attr(uint64_t id, const char *name, char *value, size_t size)
 {
 	char path[128];
-	ssize_t len;
-	int fd;
 
 	snprintf(path, sizeof(path), "/sys/block/blkfd%llu/%s",
 		 (unsigned long long)id, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	len = read(fd, value, size - 1);
-	if (len < 0)
-		len = -errno;
-	close(fd);
-	if (len < 0)
-		return len;
-	if (len && value[len - 1] == '\n')
-		len--;
-	value[len] = 0;
-	return len;
+	return test_read_text(path, value, size);
 }
 
 uint64_t test_attr_number(uint64_t id, const char *name)

@@ -115,6 +115,9 @@ int test_set_parameter(const char *name, const char *value);
 /* Writes to a file that is there, in sysfs or the like, in one call: 0 or -errno. */
 int test_write_text(const char *path, const char *text);
 
+/* Reads one, in one call, without the final newline: its length, or -errno. */
+int test_read_text(const char *path, char *text, size_t size);
+
 /* The number behind a name, of a file with such lines, as /proc/meminfo: or -errno. */
 long long test_read_field(const char *path, const char *name);
 
@@ -133,7 +136,7 @@ bool test_wait_gone(uint64_t id);
 bool test_wait_none(void);
 
 /*
- * Reads /sys/block/blkfd<id>/<name>, without the final newline: its length.
+ * Reads /sys/block/blkfd<id>/<name> as test_read_text() does.
  * What the device itself adds is under the name "blkfd/...".
  */
 int test_attr(uint64_t id, const char *name, char *value, size_t size);

@@ -180,15 +180,11 @@ static int count_requests(int file, char *path, size_t size)
 	return 0;
 }
 
-static bool server_is_asked(void *path)
+static bool counts_any(void *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char count[16] = "";
+	char count[16];
 
-	if (read(fd, count, sizeof(count) - 1) < 0)
-		return false;
-	close(fd);
-	return strtoul(count, NULL, 10);
+	return test_read_text(path, count, sizeof(count)) > 0 && strtoul(count, NULL, 10);
 }
 
 /* All is frozen, as for a sleep, and thawed. */
@@ -209,7 +205,6 @@ TEST_F(worker, keeps_the_system_awake_while_it_waits)
 {
 	static char buf[PAGE] __attribute__((aligned(PAGE)));
 	int direct = test_reopen(self->dev, O_RDONLY | O_DIRECT);
-	struct io_uring_cqe *cqe;
 	struct io_uring ring;
 	char path[64];
 
@@ -220,11 +215,10 @@ TEST_F(worker, keeps_the_system_awake_while_it_waits)
 	io_uring_prep_read(io_uring_get_sqe(&ring), direct, buf, PAGE, 0);
 	ASSERT_EQ(0, kill(self->fuse.server, SIGSTOP));
 	EXPECT_EQ(1, io_uring_submit(&ring));
-	EXPECT_TRUE(test_wait(server_is_asked, path, TEST_TIMEOUT_MS));
+	EXPECT_TRUE(test_wait(counts_any, path, TEST_TIMEOUT_MS));
 	EXPECT_EQ(-EBUSY, sleep_a_moment(3000));
 	ASSERT_EQ(0, kill(self->fuse.server, SIGCONT));
-	ASSERT_EQ(0, io_uring_wait_cqe(&ring, &cqe));
-	EXPECT_EQ(PAGE, cqe->res);
+	EXPECT_EQ(PAGE, ring_least(&ring, 1));
 	EXPECT_EQ(0, sleep_a_moment(test_slowdown() * TEST_TIMEOUT_MS));
 	EXPECT_EQ(0, test_write_text(PM_TEST, "none"));
 	/* The kernel's own. */
@@ -258,16 +252,6 @@ TEST_F(worker, leaves_the_backlog_to_another_when_an_end_waits)
 #define DISK_PATH	"selftests/modules/" DISK ".ko"
 #define DISK_PARAMETERS	"/sys/module/" DISK "/parameters/"
 
-static bool disk_has_a_write(void *arg)
-{
-	char text[8] = "";
-	int fd = open(DISK_PARAMETERS "writes", O_RDONLY | O_CLOEXEC);
-	ssize_t ret = read(fd, text, sizeof(text) - 1);
-
-	close(fd);
-	return ret > 0 && atoi(text);
-}
-
 /* Not while udevd looks at the disk. */
 static bool disk_goes(void *arg)
 {
@@ -282,25 +266,13 @@ static void write_direct(struct io_uring *ring, int fd, uint64_t offset)
 	io_uring_submit(ring);
 }
 
-static void expect_two_writes(struct __test_metadata *_metadata,
-			      struct io_uring *ring)
-{
-	struct io_uring_cqe *cqe;
-
-	for (int i = 0; i < 2; i++) {
-		ASSERT_EQ(0, io_uring_wait_cqe(ring, &cqe));
-		EXPECT_EQ(PAGE, cqe->res);
-		io_uring_cqe_seen(ring, cqe);
-	}
-}
-
 /*
  * What a worker has given to the disk is in its thread's plug, at the latest until
  * the worker has nothing more to do; and then the disk's driver may have it wait.
  */
 TEST(worker_that_the_disk_keeps_in_the_end_keeps_nobody)
 {
-	int ret = test_module_load(DISK_PATH, ""), disk, dev, direct, fd;
+	int ret = test_module_load(DISK_PATH, ""), disk, dev, direct;
 	struct io_uring ring;
 	char text[8] = "";
 
@@ -314,14 +286,12 @@ TEST(worker_that_the_disk_keeps_in_the_end_keeps_nobody)
 	ASSERT_EQ(0, io_uring_queue_init(2, &ring, 0));
 	ASSERT_EQ(0, test_set_parameter("inline_io", "N"));
 	write_direct(&ring, direct, 0);
-	EXPECT_TRUE(test_wait(disk_has_a_write, NULL, TEST_TIMEOUT_MS));
+	EXPECT_TRUE(test_wait(counts_any, DISK_PARAMETERS "writes", TEST_TIMEOUT_MS));
 	write_direct(&ring, direct, TEST_MIB / 2);
-	expect_two_writes(_metadata, &ring);
+	EXPECT_EQ(PAGE, ring_least(&ring, 2));
 	ASSERT_EQ(0, test_set_parameter("inline_io", "Y"));
-	fd = open(DISK_PARAMETERS "in_time", O_RDONLY | O_CLOEXEC);
-	EXPECT_EQ(2, read(fd, text, sizeof(text) - 1));
-	EXPECT_STREQ("Y\n", text);
-	close(fd);
+	EXPECT_EQ(1, test_read_text(DISK_PARAMETERS "in_time", text, sizeof(text)));
+	EXPECT_STREQ("Y", text);
 	io_uring_queue_exit(&ring);
 	close(direct);
 	close(dev);
