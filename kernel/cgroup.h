@@ -117,13 +117,6 @@ static inline void blkfd_cgroup_return(struct mem_cgroup *memcg)
 {
 	set_active_memcg(memcg);
 }
-
-/* Whether what the task takes, with @memcg borrowed or NULL, is charged to anybody. */
-static inline bool blkfd_cgroup_is_charged(struct cgroup_subsys_state *memcg)
-{
-	return memcg || current->mm || current->active_memcg ||
-	       mem_cgroup_disabled();
-}
 #else
 static inline struct cgroup_subsys_state *
 blkfd_cgroup_get_memcg(struct bio *bio, const struct address_space *cache)
@@ -154,11 +147,6 @@ blkfd_cgroup_borrow(struct cgroup_subsys_state *memcg)
 
 static inline void blkfd_cgroup_return(struct mem_cgroup *memcg)
 {
-}
-
-static inline bool blkfd_cgroup_is_charged(struct cgroup_subsys_state *memcg)
-{
-	return true;
 }
 #endif
 

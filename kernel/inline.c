@@ -8,8 +8,9 @@
  * held over the I/O of data. Inside them, and never around them, come those of
  * transactions, block maps and inodes' buffers. Below, only the outer ones keep
  * to IOCB_NOWAIT everywhere; the inner ones are taken by every file system that
- * looks where a block is. So an I/O is for a worker unless the task can hold
- * nothing but outer locks, and the file system below waits for inner ones only.
+ * looks where a block is. So an I/O is for a worker unless the file system below
+ * waits for inner ones only, and the task can hold nothing but outer locks. tmpfs,
+ * which has neither, is written to under any.
  */
 #include <linux/bio.h>
 #include <linux/blkdev.h>
@@ -152,6 +153,20 @@ static bool blkfd_inline_is_metadata(const struct blkfd_device *dev,
 		dev->disk->part0->bd_mapping;
 }
 
+/*
+ * tmpfs has no transactions and no map of blocks: a write waits for a page that is
+ * being copied, or comes back from swap. So does whoever waits for a worker to write,
+ * with the same locks: they are held until it is over. Reads are another matter. What
+ * is read ahead of need is sent under locks that who has the page may be waiting for.
+ */
+static bool blkfd_inline_suits_locks(const struct blkfd_device *dev,
+				     struct bio *bio)
+{
+	if (shmem_mapping(dev->window.file->f_mapping) && op_is_write(bio_op(bio)))
+		return true;
+	return !blkfd_inline_is_clone(bio) && !blkfd_inline_is_metadata(dev, bio);
+}
+
 /* In a transaction, which the one below would nest in and might wait for. */
 static bool blkfd_inline_in_transaction(void)
 {
@@ -231,8 +246,9 @@ static bool blkfd_inline_is_whole(const struct blkfd_device *dev,
 }
 
 /*
- * tmpfs has its times in memory alone. All else that it has is there, too, so somebody
- * has to pay for it: a thread of the kernel does not.
+ * tmpfs has its times in memory alone. All else that it has is there, too, and who pays
+ * for it may have to wait until there is some: the kernel's threads must not, since one
+ * writes what many have made dirty.
  */
 static bool blkfd_inline_allows_write(struct blkfd_device *dev,
 				      struct blkfd_io_cmd *cmd)
@@ -241,7 +257,7 @@ static bool blkfd_inline_allows_write(struct blkfd_device *dev,
 	    blkfd_inline_has_file_limit())
 		return false;
 	if (shmem_mapping(dev->window.file->f_mapping))
-		return blkfd_cgroup_is_charged(cmd->memcg);
+		return current->mm && blkfd_io_is_charged(dev, cmd);
 	return !blkfd_inline_times_are_due(dev);
 }
 
@@ -262,7 +278,7 @@ static bool blkfd_inline_is_allowed(struct blkfd_device *dev,
 	struct bio *bio = cmd->bio;
 
 	if (!READ_ONCE(blkfd_inline_io) || !blkfd_inline_suits_bio(dev, bio) ||
-	    blkfd_inline_is_clone(bio) || blkfd_inline_is_metadata(dev, bio) ||
+	    !blkfd_inline_suits_locks(dev, bio) ||
 	    blkfd_inline_in_transaction() || blkfd_inline_in_reclaim_scope() ||
 	    !blkfd_inline_has_stack() || !blkfd_cgroup_is_current(bio) ||
 	    blkfd_inline_is_hopeless(dev))

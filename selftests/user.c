@@ -272,6 +272,9 @@ FIXTURE(cgroup) {
 	char out[8192];
 };
 
+/* What all cgroups below the root have. */
+#define ALL_CGROUPS	"/sys/fs/cgroup/cgroup.subtree_control"
+
 static int write_cgroup(const char *name, const char *text)
 {
 	char path[128];
@@ -285,8 +288,7 @@ FIXTURE_SETUP(cgroup)
 	if (access("/sys/fs/cgroup/cgroup.controllers", F_OK))
 		SKIP(return, "no cgroup2 at /sys/fs/cgroup");
 	ASSERT_EQ(0, test_private_mounts());
-	ASSERT_EQ(0, test_write_text("/sys/fs/cgroup/cgroup.subtree_control",
-				     "+memory +io"));
+	ASSERT_EQ(0, test_write_text(ALL_CGROUPS, "+memory +io"));
 	ASSERT_TRUE(!mkdir(CGROUP, 0755) || errno == EEXIST);
 }
 
@@ -407,6 +409,60 @@ TEST_F(cgroup, pays_for_what_its_members_write_without_the_io_controller)
 	EXPECT_TRUE(pays_for_writes(SYNCER));
 	EXPECT_EQ(0, rmdir(MEMBER));
 	EXPECT_EQ(0, write_cgroup("cgroup.subtree_control", "-memory"));
+}
+
+static int write_to(void *dev)
+{
+	return test_write_pattern(*(int *)dev, 0, 16 * TEST_MIB, 1);
+}
+
+static bool has_written(void *dev)
+{
+	struct blkfd_info info;
+
+	return !test_info(*(int *)dev, &info) && info.inline_ios + info.worker_ios;
+}
+
+#define WRITE_AFTER	"/proc/sys/vm/dirty_expire_centisecs"
+#define WRITE_EVERY	"/proc/sys/vm/dirty_writeback_centisecs"
+
+/* Has dirty pages written back as soon as may be, until the device has some of it. */
+static bool wait_for_flusher(int dev)
+{
+	char after[32], every[32];
+	bool written;
+
+	if (test_read_text(WRITE_AFTER, after, sizeof(after)) < 0 ||
+	    test_read_text(WRITE_EVERY, every, sizeof(every)) < 0 ||
+	    test_write_text(WRITE_AFTER, "1") || test_write_text(WRITE_EVERY, "1"))
+		return false;
+	written = test_wait(has_written, &dev, TEST_TIMEOUT_MS);
+	return !test_write_text(WRITE_AFTER, after) &&
+	       !test_write_text(WRITE_EVERY, every) && written;
+}
+
+/* The thread has others' pages to write, and whose memory it takes may have to wait. */
+TEST_F(cgroup, is_not_waited_for_by_a_thread_that_writes_back)
+{
+	struct blkfd_info info;
+	int file, dev;
+	pid_t member;
+
+	/* Else a bio names a cgroup that the thread is not in. */
+	ASSERT_EQ(0, test_write_text(ALL_CGROUPS, "-io"));
+	file = test_memfd(16 * TEST_MIB);
+	dev = test_create(file, 0, 0, 0, 0);
+	ASSERT_LE(0, dev);
+	member = test_start_member(CGROUP, write_to, &dev);
+	ASSERT_LT(0, member);
+	EXPECT_TRUE(wait_for_flusher(dev));
+	ASSERT_EQ(0, test_info(dev, &info));
+	EXPECT_EQ(0, info.inline_ios);
+	EXPECT_LT(0, info.worker_ios);
+	test_end_member(member);
+	close(dev);
+	close(file);
+	EXPECT_EQ(0, test_write_text(ALL_CGROUPS, "+io"));
 }
 
 #define LATER_WRITTEN	(16 * TEST_MIB)
