@@ -313,7 +313,7 @@ int blkfd_device_resize(struct blkfd_device *dev, u64 length);
 extern struct workqueue_struct *blkfd_disk_queue;
 int blkfd_disk_init(void);
 void blkfd_disk_exit(void);
-struct gendisk *blkfd_disk_get(u64 *id);
+struct gendisk *blkfd_disk_get(u64 *id, bool made_ahead);
 void blkfd_disk_free_number(struct gendisk *disk);
 
 /* inode.c */
@@ -358,6 +358,7 @@ void blkfd_limits_exit(void);
 unsigned int blkfd_limits_now(void);
 int blkfd_limits_wait(unsigned int since);
 int blkfd_limits_charge(struct blkfd_device *dev);
+bool blkfd_limits_has_backlog(const struct blkfd_device *dev);
 void blkfd_limits_bury(struct blkfd_device *dev);
 void blkfd_limits_put_disk(struct blkfd_device *dev);
 void blkfd_limits_uncharge(struct blkfd_device *dev);

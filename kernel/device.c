@@ -160,7 +160,7 @@ static int blkfd_device_get_disk(struct blkfd_device *dev)
 	struct gendisk *disk;
 	int ret;
 
-	disk = blkfd_disk_get(&dev->id);
+	disk = blkfd_disk_get(&dev->id, !blkfd_limits_has_backlog(dev));
 	if (IS_ERR(disk))
 		return PTR_ERR(disk);
 	dev->disk = disk;

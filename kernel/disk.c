@@ -169,15 +169,19 @@ static struct blkfd_spare *blkfd_disk_take_spare(void)
 /**
  * blkfd_disk_get - a disk for a new device
  * @id: Set to its number, the N of blkfdN.
+ * @made_ahead: It may be a spare, to be replaced on the kernel's time, not the caller's.
  *
  * Returns: a live disk of size 0 without private_data, to be given back by
  * del_gendisk() and put_disk(), or an ERR_PTR.
  */
-struct gendisk *blkfd_disk_get(u64 *id)
+struct gendisk *blkfd_disk_get(u64 *id, bool made_ahead)
 {
-	struct blkfd_spare *spare = blkfd_disk_take_spare();
+	struct blkfd_spare *spare;
 	struct gendisk *disk;
 
+	if (!made_ahead)
+		return blkfd_disk_make(id);
+	spare = blkfd_disk_take_spare();
 	queue_delayed_work(blkfd_disk_queue, &blkfd_disk_refill_work,
 			   BLKFD_DISK_REFILL_DELAY);
 	if (!spare)

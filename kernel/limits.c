@@ -297,6 +297,24 @@ static void blkfd_limits_add_husks(struct blkfd_device *dev, int count)
 	blkfd_control_add_husks(dev->control, count, count * dev->charged);
 }
 
+/**
+ * blkfd_limits_has_backlog - does a user close devices faster than they go?
+ * @dev: A device of the user's, that is being made.
+ *
+ * Who does has the kernel's time for reaping, and is to make the next ones in its own.
+ *
+ * Returns: true if closed devices of the user's wait to be reaped.
+ */
+bool blkfd_limits_has_backlog(const struct blkfd_device *dev)
+{
+	bool backlog;
+
+	spin_lock(&blkfd_limits_lock);
+	backlog = blkfd_limits_top(dev->account)->waiting;
+	spin_unlock(&blkfd_limits_lock);
+	return backlog;
+}
+
 static void blkfd_limits_put(struct blkfd_account *account)
 {
 	lockdep_assert_held(&blkfd_limits_lock);

@@ -18,6 +18,10 @@
 #define SIZE		(4 * TEST_MIB)
 #define NODE		TEST_DIR "/node"
 
+/* Made and closed in a row; and so many of them that some wait for certain. */
+#define HUSKS		100
+#define HUSKS_LEFT	10
+
 FIXTURE(spares) {
 	int backing;
 };
@@ -168,6 +172,61 @@ TEST_F(spares, are_not_needed)
 	EXPECT_EQ(0, fsync(fd));
 	EXPECT_EQ(0, test_check_pattern(self->backing, 0, SIZE, 1));
 	EXPECT_EQ(0, test_count_spares());
+}
+
+static unsigned int count_charged(int control)
+{
+	struct blkfd_limits limits;
+
+	return blkfd_get_limits(control, &limits) ? 0 : limits.devices;
+}
+
+static bool is_one_of(uint64_t id, const uint64_t *ids, int count)
+{
+	while (count-- > 0)
+		if (ids[count] == id)
+			return true;
+	return false;
+}
+
+/*
+ * Whether a device is on a disk that was there before it. -EAGAIN: it was not made while
+ * so many closed ones waited for their end, and says nothing.
+ */
+static int make_beside_husks(int control, int backing)
+{
+	uint64_t ids[TEST_MAX_DISKS];
+	int count, fd, ret;
+
+	for (int i = 0; i < HUSKS; i++)
+		close(test_create(backing, 0, 0, 0, 0));
+	count = test_disk_ids(ids, TEST_MAX_DISKS);
+	fd = test_create(backing, 0, 0, 0, 0);
+	if (fd < 0 || count < 0)
+		return -EIO;
+	ret = is_one_of(test_id(fd), ids, count);
+	if (count == TEST_MAX_DISKS || count_charged(control) <= HUSKS_LEFT)
+		ret = -EAGAIN;
+	close(fd);
+	return ret;
+}
+
+/* They are made on the kernel's time, which would have no end. */
+TEST_F(spares, are_not_for_who_closes_devices_faster_than_they_go)
+{
+	int control = blkfd_control(), seen = 0, ret;
+
+	ASSERT_LE(0, control);
+	for (int i = 0; i < 100 && seen < 5; i++) {
+		ret = make_beside_husks(control, self->backing);
+		ASSERT_TRUE(ret >= 0 || ret == -EAGAIN);
+		ASSERT_NE(1, ret);
+		seen += !ret;
+	}
+	EXPECT_EQ(5, seen);
+	close(control);
+	EXPECT_TRUE(test_wait_none());
+	EXPECT_EQ(0, test_set_spares(TEST_SPARES));
 }
 
 /* What a refused window does to a spare: nothing. */
