@@ -212,6 +212,16 @@ TEST_F(command, new_file_replaces_none_that_came_meanwhile)
 	EXPECT_OUTPUT("other\n", "cat $f");
 }
 
+TEST_F(command, new_file_goes_where_its_directory_is_by_then)
+{
+	EXPECT_EQ(0, RUN("mkdir room; " NEW "room/image -- sh -c 'mv room moved; mkdir room'"))
+		TH_LOG("%s", self->out);
+	EXPECT_OUTPUT("image\n", "ls moved");
+	EXPECT_OUTPUT("", "ls room");
+	EXPECT_RUN(1, "No such file", NEW "room/image -- rmdir room");
+	EXPECT_OUTPUT("", "rm -r moved; ls -d room 2>&- || true");
+}
+
 TEST_F(command, new_file_is_none_while_its_device_is_mounted)
 {
 	EXPECT_RUN(1, "has left the device mounted",

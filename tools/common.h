@@ -100,6 +100,7 @@ int device_options_check(const struct device_options *options);
  * struct backing - the file below a device
  * @path: Its path, for messages and for removal.
  * @fd: Open as the device needs it.
+ * @dir: Where a new one is to be, or 0; stays open.
  * @created: It did not exist.
  * @old_size: Its size before it was extended.
  * @new_size: Its size after that; 0: it was not.
@@ -107,6 +108,7 @@ int device_options_check(const struct device_options *options);
 struct backing {
 	const char *path;
 	int fd;
+	int dir;
 	bool created;
 	off_t old_size;
 	off_t new_size;
@@ -125,11 +127,17 @@ void backing_restore(const struct backing *file);
 
 /* output.c */
 
-/* A file without a name, in the directory of path, where there is none. */
-int output_open(const char *path);
+/*
+ * A file without a name, in the directory of path, where there is none; dir is set to
+ * that directory, open.
+ */
+int output_open(const char *path, int *dir);
 
-/* Gives it the name, once all of it is on the disk, and takes it back if the name is not. */
-int output_publish(int fd, const char *path);
+/*
+ * Gives it the name in that directory, wherever that is by now, once all of it is on the
+ * disk, and takes it back if the name is not.
+ */
+int output_publish(int fd, int dir, const char *path);
 
 /* Takes the name from the file. -ENOENT: it is another file's by now; prints nothing. */
 int output_remove(int fd, int dir, const char *name);

@@ -22,7 +22,7 @@ static int backing_open(struct backing *file,
 	struct stat st;
 
 	if (options->new) {
-		file->fd = output_open(file->path);
+		file->fd = output_open(file->path, &file->dir);
 		return file->fd < 0 ? file->fd : 0;
 	}
 	/* Opening a pipe would wait for its other end. */

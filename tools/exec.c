@@ -249,17 +249,17 @@ static int finish_device(const char *file, int fd, const char *node)
 	return -EBUSY;
 }
 
-static int publish(const char *file, int fd, const char *path, int backing_fd)
+static int publish(const struct backing *backing, int fd, const char *path)
 {
 	char node_path[BLKFD_PATH_MAX];
 	int node = open(path, O_PATH | O_CLOEXEC), ret;
 
 	if (node < 0)
-		return fail_device(file, errno);
+		return fail_device(backing->path, errno);
 	blkfd_path(node, node_path, sizeof(node_path));
-	ret = finish_device(file, fd, node_path);
+	ret = finish_device(backing->path, fd, node_path);
 	close(node);
-	return ret ? ret : output_publish(backing_fd, file);
+	return ret ? ret : output_publish(backing->fd, backing->dir, backing->path);
 }
 
 static int exec_device(int fd, const char *path, char **argv, bool *started)
@@ -303,7 +303,7 @@ static int exec_file(const char *file, const struct device_options *options,
 	close(own);
 	if (ret)
 		return ret;
-	return publish(file, fd, path, backing.fd) ? EXIT_FAILED : 0;
+	return publish(&backing, fd, path) ? EXIT_FAILED : 0;
 }
 
 int exec_main(int argc, char **argv)

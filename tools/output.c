@@ -28,29 +28,42 @@ static int open_directory(const char *path, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-int output_open(const char *path)
+static const char *name_in(const char *path)
 {
 	const char *slash = strrchr(path, '/');
-	struct stat st;
-	int dir, fd;
 
-	dir = open_directory(path, slash ? slash + 1 : path);
-	if (dir < 0)
-		return fail(path, -dir);
+	return slash ? slash + 1 : path;
+}
+
+static int open_in(int dir, const char *path)
+{
+	struct stat st;
+	int fd;
+
 	if (!lstat(path, &st))
 		errno = EEXIST;
-	if (errno != ENOENT) {
-		close(dir);
+	if (errno != ENOENT)
 		return fail(path, errno);
-	}
 	fd = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
-	close(dir);
 	if (fd >= 0)
 		return fd;
 	if (errno != EOPNOTSUPP && errno != EISDIR)
 		return fail(path, errno);
 	complain("%s: --new: the file system there has no files without a name", path);
 	return -EOPNOTSUPP;
+}
+
+int output_open(const char *path, int *dir)
+{
+	int fd;
+
+	*dir = open_directory(path, name_in(path));
+	if (*dir < 0)
+		return fail(path, -*dir);
+	fd = open_in(*dir, path);
+	if (fd < 0)
+		close(*dir);
+	return fd;
 }
 
 static int link_file(int fd, int dir, const char *name)
@@ -73,10 +86,15 @@ int output_remove(int fd, int dir, const char *name)
 	return unlinkat(dir, name, 0) < 0 ? -errno : 0;
 }
 
-static int publish_in(int dir, int fd, const char *name, const char *path)
+int output_publish(int fd, int dir, const char *path)
 {
-	int ret = link_file(fd, dir, name), removed;
+	const char *name = name_in(path);
+	int ret, removed;
 
+	/* Of what closing the device lost, tmpfs tells by the first alone. */
+	if (sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE_AND_WAIT) || fsync(fd))
+		return fail(path, errno);
+	ret = link_file(fd, dir, name);
 	if (ret)
 		return fail(path, -ret);
 	if (!fsync(dir))
@@ -88,22 +106,5 @@ static int publish_in(int dir, int fd, const char *name, const char *path)
 			 strerror(-ret));
 	else
 		complain("%s: its directory: %s", path, strerror(-ret));
-	return ret;
-}
-
-int output_publish(int fd, const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	const char *name = slash ? slash + 1 : path;
-	int dir, ret;
-
-	/* Of what closing the device lost, tmpfs tells by the first alone. */
-	if (sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE_AND_WAIT) || fsync(fd))
-		return fail(path, errno);
-	dir = open_directory(path, name);
-	if (dir < 0)
-		return fail(path, -dir);
-	ret = publish_in(dir, fd, name, path);
-	close(dir);
 	return ret;
 }
