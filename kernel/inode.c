@@ -78,7 +78,12 @@ static int blkfd_inode_init_fs_context(struct fs_context *fc)
 	return 0;
 }
 
-/* As the block layer's BLKBSZSET: not while somebody else has claimed the device. */
+/*
+ * As the block layer's BLKBSZSET: not while somebody else has claimed the device. Blocks
+ * larger than a page need pages of another size in the cache. From 6.15 on a file can be
+ * told so, and who faults or splices meanwhile may bring in one of the size before, with
+ * not a block in it: that is root's to risk.
+ */
 static int blkfd_inode_set_blocksize(struct file *file, int __user *argp)
 {
 	struct file *claim;
@@ -86,6 +91,8 @@ static int blkfd_inode_set_blocksize(struct file *file, int __user *argp)
 
 	if (get_user(size, argp))
 		return -EFAULT;
+	if (size > (int)PAGE_SIZE && size != i_blocksize(file->f_mapping->host))
+		return -EACCES;
 	if (file->private_data)		/* opened with O_EXCL */
 		return set_blocksize(file, size);
 	claim = bdev_file_open_by_dev(file_inode(file)->i_rdev,

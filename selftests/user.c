@@ -98,6 +98,8 @@ static int try_block_sizes(int fd, int read_only)
 		return 1;
 	if (set_block_size(fd, 300) != -EINVAL || set_block_size(fd, 256) != -EINVAL)
 		return 2;
+	if (set_block_size(fd, 2 * getpagesize()) != -EACCES)
+		return 8;
 	if (ioctl(fd, BLKBSZSET, 8) != -1 || errno != EFAULT)
 		return 3;
 	if (set_block_size(read_only, 1024) != -EACCES ||
