@@ -204,12 +204,14 @@ static int sleep_a_moment(int timeout_ms)
 TEST_F(worker, keeps_the_system_awake_while_it_waits)
 {
 	static char buf[PAGE] __attribute__((aligned(PAGE)));
-	int direct = test_reopen(self->dev, O_RDONLY | O_DIRECT);
 	struct io_uring ring;
 	char path[64];
+	int direct;
 
 	if (test_write_text(PM_TEST, "freezer"))
 		SKIP(return, "this kernel cannot try to sleep");
+	direct = test_reopen(self->dev, O_RDONLY | O_DIRECT);
+	ASSERT_LE(0, direct);
 	ASSERT_EQ(0, count_requests(self->file, path, sizeof(path)));
 	ASSERT_EQ(0, io_uring_queue_init(1, &ring, 0));
 	io_uring_prep_read(io_uring_get_sqe(&ring), direct, buf, PAGE, 0);
