@@ -20,7 +20,7 @@
 BLKFD_PUBLIC
 int blkfd_control(void)
 {
-	int control = open(CONTROL_PATH, O_RDWR | O_CLOEXEC);
+	int control = open(CONTROL_PATH, O_RDONLY | O_CLOEXEC);
 
 	return control < 0 ? -errno : control;
 }

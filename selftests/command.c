@@ -958,6 +958,17 @@ TEST_F(command, instance_has_a_path_until_it_is_unmounted)
 	EXPECT_RUN(0, "was revoked", "cat err");
 }
 
+/* As containers have what they are not to change. */
+TEST_F(command, instance_may_be_bound_read_only)
+{
+	EXPECT_OUTPUT("[\"revoked\"]\n", MAKE_FILE
+		      "blkfd instance --mode 440 control; mount --bind control /dev/blkfd;\n"
+		      "mount -o remount,bind,ro /dev/blkfd; blkfd exec $f -- true &&\n"
+		      "blkfd instance -- blkfd exec $f -- true && umount /dev/blkfd &&\n"
+		      "mount -o remount,bind,ro control && blkfd revoke control &&\n"
+		      "blkfd limits --json control | jq -c .instance.flags; umount control");
+}
+
 TEST_F(command, instance_owner_is_all_of_the_number)
 {
 	EXPECT_OUTPUT("61000 61001\n",

@@ -28,7 +28,7 @@ void complain_missing(void)
 
 int open_control(const char *path)
 {
-	int control = open(path, O_RDWR | O_CLOEXEC), error = errno;
+	int control = open(path, O_RDONLY | O_CLOEXEC), error = errno;
 
 	if (control >= 0)
 		return control;

@@ -254,7 +254,7 @@ int instance_main(int argc, char **argv)
 
 static int revoke_path(int control, const char *path)
 {
-	int instance = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC), ret;
+	int instance = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), ret;
 
 	if (instance < 0) {
 		complain("%s: %s", path, strerror(errno));
