@@ -818,6 +818,15 @@ TEST_F(command, list_of_no_devices_is_an_empty_array)
 	EXPECT_OUTPUT("", "blkfd list");
 }
 
+/* Anybody who may make devices can make one. */
+TEST_F(command, list_knows_devices_of_files_whose_path_is_too_long)
+{
+	EXPECT_OUTPUT("[false]\n", "name=$(printf %0250d 0);\n"
+		      "for i in $(seq 20); do mkdir $name; cd -P $name; done;\n"
+		      "truncate -s 1M image; blkfd exec image -- blkfd list --json |\n"
+		      "jq -c '[.[] | has(\"backing_file\")]'");
+}
+
 TEST_F(command, list_is_ascending_by_id)
 {
 	EXPECT_OUTPUT("true\n", MAKE_FILE "for i in 1 2 3 4 5 6 7 8 9 10 11; do\n"

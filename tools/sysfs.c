@@ -167,13 +167,13 @@ static int read_info(int dir, struct blkfd_info *info)
 	return ret ? ret : read_stats(dir, info);
 }
 
-/* Root alone may read it; others do without. */
+/* Root alone may read it; others do without, as all do if it is longer than a path may be. */
 static int read_backing_file(int dir, char **path)
 {
 	char text[PATH_MAX + 16];
 	int ret = read_text(dir, "blkfd/backing_file", text, sizeof(text));
 
-	if (ret == -EACCES || ret == -EPERM)
+	if (ret == -EACCES || ret == -EPERM || ret == -ENAMETOOLONG)
 		return 0;
 	if (ret < 0)
 		return ret;
