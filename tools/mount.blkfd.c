@@ -117,6 +117,16 @@ static uint64_t device_mounted_on(const char *dir)
 	return sscanf(basename(target), "blkfd%llu", &id) == 1 ? id : UINT64_MAX;
 }
 
+/* A disk is the same by whichever of its nodes. */
+static bool is_over(const struct blkfd_info *info, const struct stat *st)
+{
+	bool disk = S_ISBLK(st->st_mode);
+	dev_t dev = disk ? st->st_rdev : st->st_dev;
+
+	return info->backing_major == major(dev) && info->backing_minor == minor(dev) &&
+	       (disk || info->backing_ino == st->st_ino);
+}
+
 /*
  * mount -a knows what is mounted by its source, which is not the file. Once more is
  * a second device, and two that are written to ruin a file system.
@@ -130,10 +140,7 @@ static bool is_mounted(const char *file, uint64_t offset, const char *dir)
 	if (stat(file, &st) < 0 ||
 	    device_info_read(&device, device_mounted_on(dir)) < 0)
 		return false;
-	same = S_ISREG(st.st_mode) && device.info.offset == offset &&
-	       device.info.backing_ino == st.st_ino &&
-	       device.info.backing_major == major(st.st_dev) &&
-	       device.info.backing_minor == minor(st.st_dev);
+	same = is_over(&device.info, &st) && device.info.offset == offset;
 	device_info_free(&device);
 	return same;
 }
