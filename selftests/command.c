@@ -305,6 +305,12 @@ TEST_F(command, new_file_needs_a_size_and_nameless_files)
 	EXPECT_OUTPUT("dir\n", "ls");
 }
 
+TEST_F(command, new_file_needs_a_name)
+{
+	EXPECT_RUN(1, "No such file", NEW "'' -- touch ran");
+	EXPECT_OUTPUT("dir\n", "ls");
+}
+
 TEST_F(command, new_file_is_not_passed_on)
 {
 	EXPECT_OUTPUT("0 1 2 3 4\n", NEW "$f -- bash -c 'echo $(ls /proc/self/fd)'");

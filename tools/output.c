@@ -57,6 +57,8 @@ int output_open(const char *path, int *dir)
 {
 	int fd;
 
+	if (!*path)
+		return fail(path, ENOENT);
 	*dir = open_directory(path, name_in(path));
 	if (*dir < 0)
 		return fail(path, -*dir);
