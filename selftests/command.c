@@ -2,6 +2,8 @@
 /* blkfd and mount.blkfd, as a shell runs them; jq judges the JSON. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pty.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +52,11 @@ do { \
 		TH_LOG("%s: %s", run_line, self->out); \
 	EXPECT_STREQ(text, self->out); \
 } while (0)
+
+static bool has_started(void *arg)
+{
+	return !access("started", F_OK);
+}
 
 #define MAKE_FILE "truncate -s 16M $f; "
 #define MAKE_EXT4 "truncate -s 16M $f; mkfs.ext4 -q $f; "
@@ -128,6 +135,25 @@ TEST_F(command, exec_forwards_sigterm)
 	EXPECT_EQ(9, RUN(MAKE_FILE "blkfd exec $f -- \\\n"
 			 "bash -c 'trap \"exit 9\" TERM; kill -TERM $PPID;\n"
 			 "for ((i = 0; i < 1000000; i++)); do :; done; exit 1'"));
+}
+
+/* The kernel tells the session's leader, which the command's shell is not here. */
+TEST_F(command, exec_ends_with_its_terminal)
+{
+	int terminal;
+	pid_t pid;
+
+	ASSERT_EQ(0, RUN(MAKE_FILE));
+	pid = forkpty(&terminal, NULL, NULL, NULL);
+	if (!pid) {
+		execlp("blkfd", "blkfd", "exec", FILE_PATH, "--",
+		       "sh", "-c", ": >started; exec sleep 100", NULL);
+		_exit(1);
+	}
+	ASSERT_LT(0, pid);
+	EXPECT_TRUE(test_wait(has_started, NULL, TEST_TIMEOUT_MS));
+	close(terminal);
+	EXPECT_EQ(128 + SIGHUP, test_reap(pid));
 }
 
 /* What it does at the start is slowed down: the command ends meanwhile. */

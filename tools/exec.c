@@ -116,9 +116,16 @@ static int exit_status(int status)
 }
 
 /*
- * Passes on the signals that a process sent us; those of the terminal reach the
- * command without our help.
+ * Those of the terminal reach the command without our help; but that it is gone is told
+ * to the session's leader alone, and to others when he ends.
  */
+static bool is_for_command(const siginfo_t *info)
+{
+	if (info->si_signo == SIGHUP && getsid(0) == getpid())
+		return true;
+	return info->si_signo != SIGCHLD && info->si_code <= 0;
+}
+
 static int wait_for(pid_t pid, const sigset_t *signals)
 {
 	siginfo_t info;
@@ -135,7 +142,7 @@ static int wait_for(pid_t pid, const sigset_t *signals)
 		}
 		if (sigwaitinfo(signals, &info) < 0)
 			continue;
-		if (info.si_signo != SIGCHLD && info.si_code <= 0)
+		if (is_for_command(&info))
 			kill(pid, info.si_signo);
 	}
 }
