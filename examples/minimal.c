@@ -40,8 +40,9 @@ static void make_ext4(int device)
 	int status;
 	pid_t pid;
 
-	/* mkfs does not inherit the device: it opens ours, by this path. */
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", getpid(), device);
+	/* mkfs inherits the device, and opens its own, by this path. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", device);
+	check(fcntl(device, F_SETFD, 0), "device");
 	errno = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
 	check(errno ? -1 : waitpid(pid, &status, 0), argv[0]);
 	if (status)

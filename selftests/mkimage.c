@@ -611,6 +611,17 @@ TEST_F(build, of_a_file_that_ends_early_leaves_nothing)
 	EXPECT_TRUE(nothing_left(&self->before));
 }
 
+/* It has another number there than in its /proc. */
+TEST_F(build, in_a_process_namespace_that_has_no_proc)
+{
+	char line[256];
+
+	snprintf(line, sizeof(line), "unshare --pid --fork %s --check " TREE " " IMAGE,
+		 program());
+	EXPECT_EQ(0, test_shell(refusal, sizeof(refusal), line)) TH_LOG("%s", refusal);
+	EXPECT_EQ(1, count_images());
+}
+
 TEST_F(build, says_nothing_when_stderr_is_no_terminal)
 {
 	ASSERT_EQ(0, refused("--check", TREE, IMAGE));

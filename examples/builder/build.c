@@ -9,6 +9,7 @@
 #include <linux/fs.h>
 #include <linux/limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -20,6 +21,18 @@ struct device {
 	int fd;
 	char path[64];		/* what other programs can open it by */
 };
+
+/* The number that we have in this /proc, which may be of another namespace. */
+static int number_in_proc(void)
+{
+	char self[16];
+	ssize_t length = readlink("/proc/self", self, sizeof(self) - 1);
+
+	if (length < 0)
+		die_errno("/proc/self");
+	self[length] = '\0';
+	return atoi(self);
+}
 
 /*
  * The descriptor that is kept is not open for writing: where the kernel forbids
@@ -45,7 +58,8 @@ static void device_open(struct device *device, int file, uint32_t flags)
 	 * Not /proc/self/fd/N: other devices will be on some process's descriptor
 	 * N, and mkfs.btrfs would take them for this one.
 	 */
-	snprintf(device->path, sizeof(device->path), "/proc/%d/fd/%d", getpid(), device->fd);
+	snprintf(device->path, sizeof(device->path), "/proc/%d/fd/%d", number_in_proc(),
+		 device->fd);
 }
 
 static void check_unused(const struct device *device)
