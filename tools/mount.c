@@ -96,18 +96,21 @@ static int report(uint64_t id, int mount_fd, const char *dir)
 	return fs ? finish_stdout() : EXIT_FAILED;
 }
 
-/* Who is not told of a mount will not unmount it. */
-static void take_away(int mount_fd, const char *dir)
+/* Who is not told of a mount will not unmount it. Returns: whether it is gone. */
+static bool take_away(int mount_fd, const char *dir)
 {
 	char path[BLKFD_PATH_MAX];
 
 	blkfd_path(mount_fd, path, sizeof(path));
-	if (umount2(path, MNT_DETACH) < 0)
-		complain("%s: still mounted: %s", dir, strerror(errno));
+	if (!umount2(path, MNT_DETACH))
+		return true;
+	complain("%s: still mounted: %s", dir, strerror(errno));
+	return false;
 }
 
+/* Sets mounted where something is, whatever came of the rest. */
 static int attach_and_report(int fd, const struct request *request,
-			     const char *file, const char *dir)
+			     const char *file, const char *dir, bool *mounted)
 {
 	struct blkfd_info info = { };
 	int ret = request->json ? blkfd_get_info(fd, &info) : 0, mount_fd;
@@ -120,11 +123,9 @@ static int attach_and_report(int fd, const struct request *request,
 	mount_fd = attach(fd, file, &request->options, dir, -1);
 	if (mount_fd < 0)
 		return EXIT_FAILED;
-	if (request->json) {
+	if (request->json)
 		ret = report(info.id, mount_fd, dir);
-		if (ret)
-			take_away(mount_fd, dir);
-	}
+	*mounted = !ret || !take_away(mount_fd, dir);
 	close(mount_fd);
 	return ret;
 }
@@ -134,14 +135,15 @@ static int mount_file(const struct request *request, const char *file,
 {
 	struct backing backing;
 	int fd = device_open(&backing, file, &request->options.device), ret;
+	bool mounted = false;
 
 	if (fd < 0)
 		return EXIT_FAILED;
-	ret = attach_and_report(fd, request, file, dir);
-	if (ret)
-		backing_restore(&backing);
-	else
+	ret = attach_and_report(fd, request, file, dir, &mounted);
+	if (mounted)
 		close(backing.fd);
+	else
+		backing_restore(&backing);
 	return ret;
 }
 
