@@ -133,6 +133,9 @@ check-style:
 check-static:
 	selftests/check-static.sh $(KERNELS)
 
+# Kbuild leaves it out where there is no System.map, as beside Debian's headers.
+DEPMOD = depmod "$$(cat $(KDIR)/include/config/kernel.release)"
+
 # Relative, it is from here that it means to begin.
 STAGE = DESTDIR=$(abspath $(DESTDIR))
 
@@ -141,6 +144,7 @@ install: lib tools
 	$(MAKE) -C tools install $(STAGE)
 	$(MAKE) -C man install $(STAGE)
 	$(if $(wildcard kernel/blkfd.ko),$(KBUILD) modules_install)
+	$(if $(DESTDIR),,$(if $(wildcard kernel/blkfd.ko),$(DEPMOD)))
 
 uninstall:
 	$(MAKE) -C lib uninstall $(STAGE)
