@@ -6,7 +6,8 @@
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck disable=SC2034 # for the scripts that source this
 tree=$(cd "$here/../.." && pwd)
-cache=${BLKFD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/blkfd}
+cache=${BLKFD_CACHE:-${XDG_CACHE_HOME:-~/.cache}/blkfd}
+umask 022	# the guest's users, who are others, run what is built
 mkdir -p "$cache"
 
 say()
@@ -70,7 +71,15 @@ install_packages()
 	if ! apt-get install --simulate -qq "$@" >/dev/null 2>&1; then
 		progress "apt-get update" as_root apt-get update
 	fi
-	progress "apt-get install" as_root env DEBIAN_FRONTEND=noninteractive \
+	progress "apt-get install" apt_install "$@" && return
+	# Names that are known may be of versions that are gone.
+	progress "apt-get update" as_root apt-get update
+	progress "apt-get install" apt_install "$@"
+}
+
+apt_install()
+{
+	as_root env DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y --no-install-recommends "$@"
 }
 
@@ -82,7 +91,7 @@ progress()
 
 	shift
 	log=$(mktemp)
-	progress_ticker "$label" & ticker=$!
+	progress_ticker "$label" 8>&- 9>&- & ticker=$!
 	"$@" >"$log" 2>&1 </dev/null || status=$?
 	kill "$ticker"
 	wait "$ticker" 2>/dev/null || true
@@ -106,6 +115,7 @@ progress_ticker()
 	trap 'kill "$nap"; exit' TERM
 	while sleep "$pause" & nap=$!; do
 		wait "$nap"
+		kill -0 $$ 2>/dev/null || exit	# killed, and could not kill us
 		# shellcheck disable=SC2059 # a format
 		printf "$form" "$1" $((SECONDS - start)) >&2
 	done

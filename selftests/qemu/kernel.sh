@@ -40,7 +40,7 @@ kernel_find()
 kernel_initramfs()
 {
 	kernel_initramfs=$cache/initramfs-$1-$(
-		echo "$root $kernel" | hash_of - "$here"/{kernel.sh,init}).cpio
+		echo "$root $kernel $kernel_version" | hash_of - "$here"/{kernel.sh,init}).cpio
 	[ -e "$kernel_initramfs" ] || make_initramfs "$kernel_initramfs"
 }
 

@@ -55,7 +55,7 @@ make_root()
 		--dpkgopt='path-exclude=/usr/share/man/*'
 		--dpkgopt='path-exclude=/usr/share/info/*'
 		--dpkgopt='path-exclude=/usr/share/locale/*'
-		--customize-hook="$here/root-customize.sh \"\$1\""
+		--customize-hook="'$here/root-customize.sh' \"\$1\""
 		"${proxy[@]}")
 	sources >"$1.list"
 	progress "making the Debian 13 root, about two minutes" \

@@ -85,7 +85,7 @@ job=
 clean_up()
 {
 	[ -z "$job" ] || { kill "$job" && wait "$job"; } 2>/dev/null || true
-	as_root rm -rf "$run"
+	rm -rf "$run"
 }
 trap clean_up EXIT
 trap 'exit 130' INT
