@@ -855,7 +855,7 @@ TEST_F(mountfd, source_without_the_patch_is_an_error_and_says_so)
 	EXPECT_EQ(EAGAIN, errno);
 	EXPECT_EQ(-EOPNOTSUPP, create(context));
 	read_log(context, message, sizeof(message));
-	EXPECT_NE(NULL, strstr(message, "blkfd_mountfd is disabled"))
+	EXPECT_NE(NULL, strstr(message, "blkfd_mountfd is not in force"))
 		TH_LOG("%s", message);
 }
 

@@ -190,7 +190,7 @@ static int mountfd_source_make_tree(struct mountfd_source *source,
 	int ret;
 
 	if (!call) {
-		errorf(fc, "blkfd_mountfd is disabled: no file is a source");
+		errorf(fc, "blkfd_mountfd is not in force for this task: no file is a source");
 		return -EOPNOTSUPP;
 	}
 	/* File systems of the old kind know no such thing, in 6.12. */

@@ -205,7 +205,8 @@ struct blkfd_info {
  *   last one is in use: somebody writes to it by a mapping all the time, or a file
  *   system that is mounted holds it.
  * - EIO, ENOSPC: writing back what is dirty failed, now or before, if no fsync() has
- *   told of it since (then it is told once here, too); the size is as before.
+ *   told of it since, nor BLKFLSBUF, BLKBSZSET or an umount met it (then it is told
+ *   once here, too); the size is as before.
  *
  * Other errors of stat(2) are possible where the server does not say how long the
  * file is.
