@@ -736,9 +736,9 @@ TEST_F(command, mount_helper_mounts_nothing_twice_at_one_place)
 /* By whichever node. */
 TEST_F(command, mount_helper_mounts_a_disk_once_at_one_place)
 {
-	EXPECT_OUTPUT("1\n", "mknod twin b $(stat -c '0x%t 0x%T' /dev/vda);\n"
-		      "blkfd exec --offset 1M --length 16M /dev/vda -- mkfs.ext4 -q {};\n"
-		      "for disk in /dev/vda twin; do\n"
+	EXPECT_OUTPUT("1\n", "mknod twin b $(stat -c '0x%t 0x%T' $TEST_DISK);\n"
+		      "blkfd exec --offset 1M --length 16M $TEST_DISK -- mkfs.ext4 -q {};\n"
+		      "for disk in $TEST_DISK twin; do\n"
 		      "echo \"$disk $d blkfd length=16M,blkfd.offset=1M 0 0\" >tab;\n"
 		      "mount -a -T tab 2>>log; done; findmnt -rn $d | wc -l; umount $d");
 	EXPECT_OUTPUT("1\n", "grep -c 'twin: mounted on .*dir already' log");

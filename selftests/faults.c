@@ -40,13 +40,22 @@
 #define DM_PATH		"/dev/mapper/" DM_NAME
 /* No xfs is smaller. */
 #define DM_SECTORS	"655360"
-#define DM_LINEAR	"0 " DM_SECTORS " linear " TEST_DISK " 0"
+#define DM_LINEAR	table_of_disk("linear", "")
 #define DM_ERROR	"0 " DM_SECTORS " error"
-#define DM_WRITE_ERROR	"0 " DM_SECTORS " flakey " TEST_DISK " 0 0 1 1 error_writes"
+#define DM_WRITE_ERROR	table_of_disk("flakey", " 0 1 1 error_writes")
 
 /* XFS_IOC_GOINGDOWN, which ext4 has, too; its argument to leave the log as it is. */
 #define IOC_SHUTDOWN	_IOR('X', 125, uint32_t)
 #define SHUTDOWN_NOLOG	2
+
+/* Over the disk; good until the next. */
+static const char *table_of_disk(const char *type, const char *rest)
+{
+	static char table[160];
+
+	snprintf(table, sizeof(table), "0 " DM_SECTORS " %s %s 0%s", type, test_disk(), rest);
+	return table;
+}
 
 /* A device, and all that is below it. */
 struct below {
@@ -119,6 +128,15 @@ static int mount_disk(struct below *below, const char *disk, const char *fstype,
 		      const char *options)
 {
 	return mount_disk_at(below, BELOW, disk, fstype, options);
+}
+
+/* form: a path with %s for the disk's name. */
+static int write_of_disk(const char *form, const char *text)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), form, test_disk_name());
+	return test_write_text(path, text);
 }
 
 static int open_ext4(struct below *below)
@@ -1355,7 +1373,7 @@ TEST_F_TIMEOUT(disk, fails_requests_at_random, 80000)
 
 	if (access(FAIL_REQUESTS, F_OK))
 		SKIP(return, "this kernel has no fail_make_request");
-	ASSERT_EQ(0, test_write_text("/sys/block/vda/make-it-fail", "1"));
+	ASSERT_EQ(0, write_of_disk("/sys/block/%s/make-it-fail", "1"));
 	ASSERT_EQ(0, fail_requests("20"));
 	ASSERT_EQ(0, load_start(&load, self->below.direct));
 	for (unsigned long i = 0; i < rounds; i++) {
@@ -1363,7 +1381,7 @@ TEST_F_TIMEOUT(disk, fails_requests_at_random, 80000)
 		test_tell(2, i, rounds, "rounds");
 	}
 	ASSERT_EQ(0, fail_requests("0"));
-	ASSERT_EQ(0, test_write_text("/sys/block/vda/make-it-fail", "0"));
+	ASSERT_EQ(0, write_of_disk("/sys/block/%s/make-it-fail", "0"));
 	expect_load_was_right(_metadata, &load);
 	EXPECT_LT(0, load.errors);
 	expect_works(_metadata, &self->below);
@@ -1583,7 +1601,7 @@ TEST_F(remount, for_an_error_is_eio_for_writes)
 
 	ASSERT_EQ(0, ftruncate(below->file, 2 * SIZE));
 	add_device(_metadata, below, 0);
-	ASSERT_EQ(0, test_write_text("/sys/fs/ext4/vda/trigger_fs_error", "x"));
+	ASSERT_EQ(0, write_of_disk("/sys/fs/ext4/%s/trigger_fs_error", "x"));
 	EXPECT_EQ(EIO, write_error(below->direct, SIZE));
 	error = read_error(below->direct, 0);
 	TH_LOG("reads give %d", error);

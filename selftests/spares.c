@@ -118,7 +118,7 @@ TEST_F(spares, are_not_listed)
 	EXPECT_NE(NULL, strstr(out, strerror(ENOENT)));
 	EXPECT_EQ(0, test_output(out, sizeof(out), "lsblk", "--noheadings",
 				 "--all"));
-	EXPECT_NE(NULL, strstr(out, "vda"));
+	EXPECT_NE(NULL, strstr(out, test_disk_name()));
 	EXPECT_EQ(NULL, strstr(out, "blkfd"));
 }
 

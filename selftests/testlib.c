@@ -373,6 +373,16 @@ int test_mkfs(const char *fstype, const char *path)
 	return test_command(program, "-q", force, path);
 }
 
+const char *test_disk(void)
+{
+	return getenv("TEST_DISK") ?: "/dev/no-test-disk";
+}
+
+const char *test_disk_name(void)
+{
+	return strrchr(test_disk(), '/') + 1;
+}
+
 int test_scratch_mount(const char *fstype, const char *options)
 {
 	char dir[64];

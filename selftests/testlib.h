@@ -20,8 +20,17 @@
 /* Where test_private_mounts() puts an empty tmpfs. */
 #define TEST_DIR	"/mnt"
 
-/* The VM's scratch disk: one test at a time has it. */
-#define TEST_DISK	"/dev/vda"
+/* The scratch disk: one test at a time has it. */
+#define TEST_DISK	test_disk()
+
+/*
+ * The path that run.sh has in the environment, as TEST_DISK, of the VM's second disk or
+ * of one made for the purpose: what is on it is lost. A path of nothing without.
+ */
+const char *test_disk(void);
+
+/* What the kernel calls it: "vda". */
+const char *test_disk_name(void);
 
 /*
  * Of a case, in seconds: emulation takes its time, on a busy machine above all.

@@ -118,7 +118,7 @@ TEST_F(visibility, scan_of_dev_finds_what_has_a_node)
 TEST_F(visibility, proc_partitions_has_no_line)
 {
 	EXPECT_FALSE(file_mentions("/proc/partitions", "blkfd"));
-	EXPECT_TRUE(file_mentions("/proc/partitions", "vda"));
+	EXPECT_TRUE(file_mentions("/proc/partitions", test_disk_name()));
 }
 
 TEST_F(visibility, proc_diskstats_has_no_line)
@@ -126,7 +126,7 @@ TEST_F(visibility, proc_diskstats_has_no_line)
 	ASSERT_EQ(0, test_write_pattern(self->fd, 0, TEST_MIB, 1));
 	ASSERT_EQ(0, fsync(self->fd));
 	EXPECT_FALSE(file_mentions("/proc/diskstats", "blkfd"));
-	EXPECT_TRUE(file_mentions("/proc/diskstats", "vda"));
+	EXPECT_TRUE(file_mentions("/proc/diskstats", test_disk_name()));
 }
 
 TEST_F(visibility, sys_block_lists_it_while_it_lives)
@@ -170,7 +170,7 @@ static void count_event(struct events *events, const char *message,
 			size_t size, const char *bdi)
 {
 	bool block = mentions(message, size, "SUBSYSTEM=block") &&
-		     !mentions(message, size, "/block/vda");
+		     !mentions(message, size, test_disk_name());
 	bool ours = mentions(message, size, "blkfd");
 
 	events->block += block;

@@ -10,7 +10,7 @@ host=/run/blkfd
 kmemleak=/sys/kernel/debug/kmemleak
 kcsan=/sys/kernel/debug/kcsan
 export PATH=/blkfd/tools:/blkfd/examples:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
-export HOME=/root LANG=C.UTF-8 TERM=dumb
+export TEST_DISK=/dev/vda HOME=/root LANG=C.UTF-8 TERM=dumb
 
 # Of a kernel made to find bugs, that many times what the tests allow for.
 if [ -e $kmemleak ] || [ -e $kcsan ]; then

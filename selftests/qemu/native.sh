@@ -8,6 +8,17 @@
 [ "$EUID" = 0 ] || die 2 "NATIVE=1 needs root"
 [ ! -d /sys/module/blkfd ] || die 2 "NATIVE=1: blkfd is loaded already, someone may be using it"
 
+# A disk for the tests to write to, and never one of the machine's. Goes with the
+# descriptor that has it open.
+make_scratch()
+{
+	truncate -s 8G "$run/scratch"
+	TEST_DISK=$(losetup --find --show "$run/scratch")
+	export TEST_DISK
+	exec 7<"$TEST_DISK"
+	losetup --detach "$TEST_DISK"
+}
+
 run_native()
 {
 	# shellcheck disable=SC2016 # for the inner shell
@@ -24,7 +35,7 @@ run_native()
 		cd /blkfd
 		export PATH=/blkfd/tools:/blkfd/examples:$PATH
 		exec "$@"
-	' - "$run" "$share" "$@" </dev/null
+	' - "$run" "$share" "$@" </dev/null 7<&-
 }
 
 mkdir "$run/blkfd" "$run/host"
@@ -33,6 +44,7 @@ made=()
 for place in /blkfd /run/blkfd /share; do
 	[ -d "$place" ] || { mkdir "$place" && made+=("$place"); }
 done
+make_scratch
 echo "run.sh: starts $run" >/dev/kmsg
 ended=0
 if [ -n "$load" ] && ! insmod "$run/blkfd/kernel/blkfd.ko" 2>"$run/host/failure"; then

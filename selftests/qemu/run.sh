@@ -26,7 +26,7 @@ usage()
 	-n          do not load the module
 
 	The command is root, in /blkfd, with nothing to read on stdin and 8 GiB of scratch
-	disk at /dev/vda. Its stdout and stderr are run.sh's.
+	disk, whose path is in TEST_DISK. Its stdout and stderr are run.sh's.
 	With NATIVE=1 in the environment it runs on this very machine and its kernel.
 
 	A line in the kernel log that tells of a bug fails the run, unless it matches an

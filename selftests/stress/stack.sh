@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/load.sh"
 . "$here/programs.sh"
 
-disk=/dev/vda
+disk=${TEST_DISK:-/dev/no-test-disk}
 lowers="xfs ext4 btrfs tmpfs f2fs"
 uppers="xfs ext4 btrfs"
 layouts="sparse fallocated written fragmented"
