@@ -8,8 +8,9 @@ set -euo pipefail
 cd "$(dirname "$0")"
 . ./devices.sh
 
-# Cheap and basic ones first; programs not named here come last.
-order=(ioctl identity visibility life spares resize library io inline command mount mountfd stacking mkimage)
+# Cheap and basic ones first; programs not named here come last. user before containers,
+# whose programs leave cgroups that keep a controller from being turned off.
+order=(ioctl identity visibility life spares resize library io inline command mount mountfd stacking mkimage user)
 slowdown=${TEST_SLOWDOWN:-1}
 limit=$((${TEST_LIMIT:-1200} * slowdown))
 

@@ -447,11 +447,14 @@ static bool wait_for_flusher(int dev)
 TEST_F(cgroup, is_not_waited_for_by_a_thread_that_writes_back)
 {
 	struct blkfd_info info;
-	int file, dev;
+	int file, dev, ret;
 	pid_t member;
 
 	/* Else a bio names a cgroup that the thread is not in. */
-	ASSERT_EQ(0, test_write_text(ALL_CGROUPS, "-io"));
+	ret = test_write_text(ALL_CGROUPS, "-io");
+	if (ret == -EBUSY)
+		SKIP(return, "other cgroups have the I/O controller");
+	ASSERT_EQ(0, ret);
 	file = test_memfd(16 * TEST_MIB);
 	dev = test_create(file, 0, 0, 0, 0);
 	ASSERT_LE(0, dev);
