@@ -80,9 +80,9 @@ static int blkfd_inode_init_fs_context(struct fs_context *fc)
 
 /*
  * As the block layer's BLKBSZSET: not while somebody else has claimed the device. Blocks
- * larger than a page need pages of another size in the cache. From 6.15 on a file can be
- * told so, and who faults or splices meanwhile may bring in one of the size before, with
- * not a block in it: that is root's to risk.
+ * larger than a page, which not all kernels take, need larger pages in the cache: who
+ * faults or splices meanwhile may bring in one of the size before, with not a block in
+ * it. That is root's to risk.
  */
 static int blkfd_inode_set_blocksize(struct file *file, int __user *argp)
 {
