@@ -53,11 +53,6 @@ do { \
 	EXPECT_STREQ(text, self->out); \
 } while (0)
 
-static bool has_started(void *arg)
-{
-	return !access("started", F_OK);
-}
-
 #define MAKE_FILE "truncate -s 16M $f; "
 #define MAKE_EXT4 "truncate -s 16M $f; mkfs.ext4 -q $f; "
 
@@ -135,6 +130,11 @@ TEST_F(command, exec_forwards_sigterm)
 	EXPECT_EQ(9, RUN(MAKE_FILE "blkfd exec $f -- \\\n"
 			 "bash -c 'trap \"exit 9\" TERM; kill -TERM $PPID;\n"
 			 "for ((i = 0; i < 1000000; i++)); do :; done; exit 1'"));
+}
+
+static bool has_started(void *arg)
+{
+	return !access("started", F_OK);
 }
 
 /* The kernel tells the session's leader, which the command's shell is not here. */

@@ -53,7 +53,7 @@ static const char *table_of_disk(const char *type, const char *rest)
 {
 	static char table[160];
 
-	snprintf(table, sizeof(table), "0 " DM_SECTORS " %s %s 0%s", type, test_disk(), rest);
+	snprintf(table, sizeof(table), "0 " DM_SECTORS " %s %s 0%s", type, TEST_DISK, rest);
 	return table;
 }
 

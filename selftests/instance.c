@@ -271,9 +271,11 @@ static void *churn(void *arg)
 		fd = create_length(instance, backing, SIZE / 2);
 		if (fd == -EDQUOT)
 			continue;
-		made = fd < 0 ? fd : made + 1;
-		if (fd < 0)
+		if (fd < 0) {
+			made = fd;
 			break;
+		}
+		made++;
 		resize(fd, i % 2 ? SIZE : SIZE / 4);
 		close(fd);
 	}

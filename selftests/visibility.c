@@ -169,10 +169,12 @@ struct events {
 static void count_event(struct events *events, const char *message,
 			size_t size, const char *bdi)
 {
-	bool block = mentions(message, size, "SUBSYSTEM=block") &&
-		     !mentions(message, size, test_disk_name());
-	bool ours = mentions(message, size, "blkfd");
+	bool ours = mentions(message, size, "blkfd"), block;
+	char disk[64];
 
+	snprintf(disk, sizeof(disk), "/block/%s", test_disk_name());
+	block = mentions(message, size, "SUBSYSTEM=block") &&
+		!mentions(message, size, disk);
 	events->block += block;
 	events->ours += ours;
 	events->bdi += mentions(message, size, bdi);
