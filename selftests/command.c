@@ -933,6 +933,15 @@ TEST_F(command, json_survives_any_file_name)
 		      "grep -q 'udcff' out && echo ok");
 }
 
+/* Not the one that begins a terminal's orders in one byte, either. */
+TEST_F(command, list_has_no_controls)
+{
+	EXPECT_OUTPUT("a\\033b\\302\\233c\\377d\\134\xc3\xa9\n",
+		      "n=$'a\\x1bb\\xc2\\x9bc\\xffd\\\\\\xc3\\xa9';\n"
+		      "blkfd exec --size 1M \"$n\" -- blkfd info {} >out;\n"
+		      "sed -n 's,^backing_file: .*/,,p' out");
+}
+
 /* limits */
 
 /* Those that are closed still count for a moment. */

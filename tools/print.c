@@ -66,15 +66,46 @@ void print_words(const struct flag_word *words, uint32_t flags,
 	}
 }
 
-/* For a terminal: control bytes and backslashes in octal, as in /proc/mounts. */
-static void print_text(const char *text)
+/* Length of the UTF-8 character at text, 0 if there is none. */
+static size_t utf8_length(const unsigned char *text)
 {
-	for (; *text; text++) {
-		if ((unsigned char)*text < ' ' || *text == 0x7f ||
-		    *text == '\\')
-			printf("\\%03o", (unsigned char)*text);
-		else
-			putchar(*text);
+	static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t length, i;
+	uint32_t code;
+
+	if (*text < 0x80)
+		return 1;
+	length = *text >= 0xf0 ? 4 : *text >= 0xe0 ? 3 : 2;
+	if (*text < 0xc2 || *text > 0xf4)
+		return 0;
+	code = *text & (0xff >> (length + 1));
+	for (i = 1; i < length; i++) {
+		if ((text[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (text[i] & 0x3f);
+	}
+	if (code < smallest[length] || code > 0x10ffff ||
+	    (code >= 0xd800 && code < 0xe000))
+		return 0;
+	return length;
+}
+
+/* For a terminal: controls, what is not UTF-8 and backslashes in octal, as in /proc/mounts. */
+static void print_text(const char *string)
+{
+	const unsigned char *text = (const unsigned char *)string;
+	size_t length;
+
+	for (; *text; text += length) {
+		length = utf8_length(text);
+		/* U+0080 to U+009F are controls, too. */
+		if (length && *text >= ' ' && *text != 0x7f && *text != '\\' &&
+		    (*text != 0xc2 || text[1] >= 0xa0)) {
+			fwrite(text, 1, length, stdout);
+			continue;
+		}
+		length = 1;
+		printf("\\%03o", *text);
 	}
 }
 
@@ -146,30 +177,6 @@ void print_blocks(const struct device_info *devices, size_t count)
 		print_mounts(device);
 		putchar('\n');
 	}
-}
-
-/* Length of the UTF-8 character at text, 0 if there is none. */
-static size_t utf8_length(const unsigned char *text)
-{
-	static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t length, i;
-	uint32_t code;
-
-	if (*text < 0x80)
-		return 1;
-	length = *text >= 0xf0 ? 4 : *text >= 0xe0 ? 3 : 2;
-	if (*text < 0xc2 || *text > 0xf4)
-		return 0;
-	code = *text & (0xff >> (length + 1));
-	for (i = 1; i < length; i++) {
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (text[i] & 0x3f);
-	}
-	if (code < smallest[length] || code > 0x10ffff ||
-	    (code >= 0xd800 && code < 0xe000))
-		return 0;
-	return length;
 }
 
 /*
