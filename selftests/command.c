@@ -625,6 +625,14 @@ TEST_F(command, mount_read_only_is_so_in_device_and_mount)
 		      "umount $d; done");
 }
 
+TEST_F(command, mount_goes_by_the_last_of_ro_and_rw)
+{
+	EXPECT_OUTPUT("rw ro\nrw ro\n", MAKE_EXT4
+		      "for m in 'blkfd mount' 'mount.blkfd'; do for o in ro,rw rw,ro; do\n"
+		      "$m -o $o $f $d; findmnt -no VFS-OPTIONS $d | cut -d , -f 1; umount $d\n"
+		      "done | xargs; done");
+}
+
 TEST_F(command, mount_takes_a_window)
 {
 	EXPECT_OUTPUT("ext4\n", "blkfd exec --size 32M --offset 16M $f -- \\\n"

@@ -55,7 +55,6 @@ static int take_option(struct request *request, int c)
 	switch (c) {
 	case 's':
 	case 'n':
-	case 'w':
 		return 0;
 	case 'f':
 		request->fake = true;
@@ -65,6 +64,8 @@ static int take_option(struct request *request, int c)
 		return 0;
 	case 'r':
 		return mount_options_parse(&request->options, "ro");
+	case 'w':
+		return mount_options_parse(&request->options, "rw");
 	case 'N':
 		request->namespace = optarg;
 		return 0;

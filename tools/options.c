@@ -219,11 +219,16 @@ static int take_option(struct mount_options *options, const char *name,
 		name += 6;
 	option = device_option_find(name);
 	word = find_mount_word(name);
-	/* A mount is read-only with its device; mount(8) always says one of both. */
+	/*
+	 * A mount is read-only with its device. The last of both counts, as with mount(8),
+	 * which says rw before all that it is told.
+	 */
 	if (!value && !strcmp(name, "ro"))
 		return device_option_set(&options->device, "read-only", NULL);
-	if (!value && !strcmp(name, "rw"))
+	if (!value && !strcmp(name, "rw")) {
+		options->device.create.flags &= ~BLKFD_F_RDONLY;
 		return 0;
+	}
 	if (option) {
 		if (!value == !option->has_arg)
 			return device_option_set(&options->device, name, value);
