@@ -22,7 +22,16 @@ struct device_info {
 	size_t mount_count;
 };
 
+/* A flag and its word; a flag of 0 ends a table. */
+struct flag_word {
+	uint32_t flag;
+	const char *word;
+};
+
 /* sysfs.c; nothing is printed here, negative errno */
+
+/* Of BLKFD_F_*, as in blkfd/flags. */
+extern const struct flag_word create_words[];
 
 /* Reads /sys/block/blkfd<id>. -ENOENT: it is not there, or no longer. */
 int device_info_read(struct device_info *device, unsigned long long id);
@@ -36,15 +45,6 @@ int device_ids(unsigned long long **ids);
 void device_info_free(struct device_info *device);
 
 /* print.c */
-
-/* A flag and its word; a flag of 0 ends a table. */
-struct flag_word {
-	uint32_t flag;
-	const char *word;
-};
-
-/* Of BLKFD_F_*. */
-extern const struct flag_word create_words[];
 
 /* The words for flags, each between quotes, with separator between them. */
 void print_words(const struct flag_word *words, uint32_t flags,

@@ -46,13 +46,6 @@ static void visit_fields(const struct blkfd_info *info, field_fn print)
 		print(fields[i].name, fields[i].value);
 }
 
-const struct flag_word create_words[] = {
-	{ BLKFD_F_RDONLY, "rdonly" },
-	{ BLKFD_F_DIRECT, "direct" },
-	{ BLKFD_F_NODISCARD, "nodiscard" },
-	{ }
-};
-
 void print_words(const struct flag_word *words, uint32_t flags,
 		 const char *separator, const char *quote)
 {

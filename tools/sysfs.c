@@ -19,13 +19,11 @@
 
 #define SYS_BLOCK "/sys/block"
 
-static const struct {
-	const char *name;
-	uint32_t flag;
-} flag_words[] = {
-	{ "rdonly", BLKFD_F_RDONLY },
-	{ "direct", BLKFD_F_DIRECT },
-	{ "nodiscard", BLKFD_F_NODISCARD },
+const struct flag_word create_words[] = {
+	{ BLKFD_F_RDONLY, "rdonly" },
+	{ BLKFD_F_DIRECT, "direct" },
+	{ BLKFD_F_NODISCARD, "nodiscard" },
+	{ }
 };
 
 /* To open or read what is being removed is ENODEV. */
@@ -89,16 +87,16 @@ static int read_dev(int dir, const char *name, __u32 *major, __u32 *minor)
 static int read_flags(int dir, __u32 *flags)
 {
 	char text[256], *word, *rest;
-	size_t i;
+	const struct flag_word *known;
 	int ret = read_text(dir, "blkfd/flags", text, sizeof(text));
 
 	if (ret < 0)
 		return ret;
 	for (word = strtok_r(text, " ", &rest); word;
 	     word = strtok_r(NULL, " ", &rest)) {
-		for (i = 0; i < ARRAY_SIZE(flag_words); i++) {
-			if (!strcmp(word, flag_words[i].name))
-				*flags |= flag_words[i].flag;
+		for (known = create_words; known->flag; known++) {
+			if (!strcmp(word, known->word))
+				*flags |= known->flag;
 		}
 	}
 	return 0;
