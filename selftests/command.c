@@ -869,6 +869,21 @@ TEST_F(command, list_of_no_devices_is_an_empty_array)
 	EXPECT_OUTPUT("", "blkfd list");
 }
 
+TEST_F(command, list_reads_the_mounts_once)
+{
+	EXPECT_OUTPUT("1\n", MAKE_FILE "blkfd exec $f -- blkfd exec $f -- \\\n"
+		      "strace -o log -e openat blkfd list >table; grep -c mountinfo log");
+}
+
+TEST_F(command, list_and_info_do_not_do_without_proc)
+{
+	EXPECT_RUN(1, "/proc/self/mountinfo: No such file", MAKE_FILE
+		   "blkfd exec $f -- unshare -m sh -c 'umount -l /proc; blkfd list --json'");
+	EXPECT_RUN(1, "/proc/self/mountinfo: No such file",
+		   "blkfd exec $f -- unshare -m sh -c 'id=$(blkfd list --json | jq .[0].id)\n"
+		   "umount -l /proc; blkfd info $id'");
+}
+
 /* Anybody who may make devices can make one. */
 TEST_F(command, list_knows_devices_of_files_whose_path_is_too_long)
 {

@@ -36,8 +36,13 @@ extern const struct flag_word create_words[];
 /* Reads /sys/block/blkfd<id>. -ENOENT: it is not there, or no longer. */
 int device_info_read(struct device_info *device, unsigned long long id);
 
-/* What only sysfs and our mounts tell of a device whose info is known. */
+/* What only sysfs tells of a device whose info is known. */
 int device_info_complete(struct device_info *device);
+
+#define MOUNTINFO_PATH "/proc/self/mountinfo"
+
+/* What only our mounts tell: reads them, from there, once for all devices. */
+int device_infos_find_mounts(struct device_info *devices, size_t count);
 
 /* The ids of all devices, ascending: their number. Free *ids. */
 int device_ids(unsigned long long **ids);

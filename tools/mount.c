@@ -84,14 +84,13 @@ static int report(uint64_t id, int mount_fd, const char *dir)
 	struct libmnt_fs *fs = NULL;
 	struct statx stx;
 
-	table = mnt_new_table_from_file("/proc/self/mountinfo");
+	table = mnt_new_table_from_file(MOUNTINFO_PATH);
 	if (table && !statx(mount_fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx))
 		fs = find_mount(table, stx.stx_mnt_id);
 	if (fs)
 		print_mount(id, fs);
 	else
-		complain("%s: not found in /proc/self/mountinfo once mounted",
-			 dir);
+		complain("%s: not found in " MOUNTINFO_PATH " once mounted", dir);
 	mnt_unref_table(table);
 	return fs ? finish_stdout() : EXIT_FAILED;
 }

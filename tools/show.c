@@ -39,11 +39,20 @@ static int read_all(const unsigned long long *ids, int count,
 	return known;
 }
 
+static int add_mounts(struct device_info *devices, size_t count)
+{
+	int ret = count ? device_infos_find_mounts(devices, count) : 0;
+
+	if (ret < 0)
+		complain(MOUNTINFO_PATH ": %s", strerror(-ret));
+	return ret;
+}
+
 static int list(bool json)
 {
 	struct device_info *devices = NULL;
 	unsigned long long *ids = NULL;
-	int count = device_ids(&ids);
+	int count = device_ids(&ids), ret;
 
 	if (count > 0)
 		devices = calloc(count, sizeof(*devices));
@@ -59,12 +68,13 @@ static int list(bool json)
 		free(devices);
 		return EXIT_FAILED;
 	}
-	if (json)
+	ret = add_mounts(devices, count);
+	if (!ret && json)
 		print_json(devices, count);
-	else
+	else if (!ret)
 		print_table(devices, count);
 	free_devices(devices, count);
-	return finish_stdout();
+	return ret < 0 ? EXIT_FAILED : finish_stdout();
 }
 
 int list_main(int argc, char **argv)
@@ -126,6 +136,8 @@ static int info(bool json, int count, char **names)
 		complain("%s", strerror(ENOMEM));
 	for (i = 0; i < count && !ret; i++)
 		ret = info_one(names[i], &devices[i]);
+	if (!ret)
+		ret = add_mounts(devices, count);
 	if (!ret && json)
 		print_json(devices, count);
 	else if (!ret)

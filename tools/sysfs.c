@@ -214,25 +214,48 @@ static int add_mount(struct device_info *device, const char *target)
 	return 0;
 }
 
-static int find_mounts(struct device_info *device)
+/* One device can be there twice. */
+static int add_to_devices(struct libmnt_fs *fs, struct device_info *devices, size_t count)
 {
-	struct libmnt_table *table;
-	struct libmnt_iter *iter;
-	struct libmnt_fs *fs;
+	size_t i;
 	int ret = 0;
 
-	table = mnt_new_table_from_file("/proc/self/mountinfo");
-	if (!table)
-		return -errno;
+	for (i = 0; !ret && i < count; i++) {
+		if (is_mount_of(fs, &devices[i].info))
+			ret = add_mount(&devices[i], mnt_fs_get_target(fs));
+	}
+	return ret;
+}
+
+static int read_mounts(struct libmnt_table **mounts)
+{
+	int ret;
+
+	*mounts = mnt_new_table();
+	if (!*mounts)
+		return -ENOMEM;
+	ret = mnt_table_parse_file(*mounts, MOUNTINFO_PATH);
+	if (ret < 0)
+		mnt_unref_table(*mounts);
+	return ret < 0 ? ret : 0;
+}
+
+int device_infos_find_mounts(struct device_info *devices, size_t count)
+{
+	struct libmnt_table *mounts;
+	struct libmnt_iter *iter;
+	struct libmnt_fs *fs;
+	int ret = read_mounts(&mounts);
+
+	if (ret < 0)
+		return ret;
 	iter = mnt_new_iter(MNT_ITER_FORWARD);
 	if (!iter)
 		ret = -ENOMEM;
-	while (!ret && !mnt_table_next_fs(table, iter, &fs)) {
-		if (is_mount_of(fs, &device->info))
-			ret = add_mount(device, mnt_fs_get_target(fs));
-	}
+	while (!ret && !mnt_table_next_fs(mounts, iter, &fs))
+		ret = add_to_devices(fs, devices, count);
 	mnt_free_iter(iter);
-	mnt_unref_table(table);
+	mnt_unref_table(mounts);
 	return ret;
 }
 
@@ -258,8 +281,6 @@ int device_info_read(struct device_info *device, unsigned long long id)
 	if (!ret)
 		ret = read_backing_file(dir, &device->backing_file);
 	close(dir);
-	if (!ret)
-		ret = find_mounts(device);
 	if (ret)
 		device_info_free(device);
 	return ret;
@@ -274,7 +295,7 @@ int device_info_complete(struct device_info *device)
 		ret = read_backing_file(dir, &device->backing_file);
 		close(dir);
 	}
-	return ret && ret != -ENOENT ? ret : find_mounts(device);
+	return ret == -ENOENT ? 0 : ret;
 }
 
 static int compare_ids(const void *a, const void *b)
