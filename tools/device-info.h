@@ -8,6 +8,9 @@
 #include <stdint.h>
 #include <libblkfd.h>
 
+struct libmnt_fs;
+struct libmnt_table;
+
 /**
  * struct device_info - one device
  * @info: As BLKFD_GET_INFO shows it.
@@ -36,10 +39,16 @@ extern const struct flag_word create_words[];
 /* Reads /sys/block/blkfd<id>. -ENOENT: it is not there, or no longer. */
 int device_info_read(struct device_info *device, unsigned long long id);
 
+/* The same, for the one that is mounted at dir, uppermost. -ENOENT: none that can be seen. */
+int device_info_read_mounted(struct device_info *device, const char *dir);
+
 /* What only sysfs tells of a device whose info is known. */
 int device_info_complete(struct device_info *device);
 
 #define MOUNTINFO_PATH "/proc/self/mountinfo"
+
+/* The mount by its id, as another may be on top of it; NULL: it is not there. */
+struct libmnt_fs *find_mount(struct libmnt_table *mounts, uint64_t mount_id);
 
 /* What only our mounts tell: reads them, from there, once for all devices. */
 int device_infos_find_mounts(struct device_info *devices, size_t count);

@@ -99,25 +99,6 @@ static bool is_system_error(int error)
 	       error == ENFILE || error == ENOSPC;
 }
 
-/* The blkfd device that is mounted there; UINT64_MAX: none that can be seen. */
-static uint64_t device_mounted_on(const char *dir)
-{
-	char path[64], target[256];
-	unsigned long long id;
-	struct stat st;
-	ssize_t length;
-
-	if (stat(dir, &st) < 0)
-		return UINT64_MAX;
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(st.st_dev),
-		 minor(st.st_dev));
-	length = readlink(path, target, sizeof(target) - 1);
-	if (length < 0)
-		return UINT64_MAX;
-	target[length] = 0;
-	return sscanf(basename(target), "blkfd%llu", &id) == 1 ? id : UINT64_MAX;
-}
-
 /* A disk is the same by whichever of its nodes. */
 static bool is_over(const struct blkfd_info *info, const struct stat *st)
 {
@@ -138,8 +119,7 @@ static bool is_mounted(const char *file, uint64_t offset, const char *dir)
 	struct stat st;
 	bool same;
 
-	if (stat(file, &st) < 0 ||
-	    device_info_read(&device, device_mounted_on(dir)) < 0)
+	if (stat(file, &st) < 0 || device_info_read_mounted(&device, dir) < 0)
 		return false;
 	same = is_over(&device.info, &st) && device.info.offset == offset;
 	device_info_free(&device);

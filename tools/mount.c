@@ -63,20 +63,6 @@ static void print_mount(uint64_t id, struct libmnt_fs *fs)
 	printf("}\n");
 }
 
-/* The mount by its id, as another may be on top of it. */
-static struct libmnt_fs *find_mount(struct libmnt_table *table, uint64_t mount_id)
-{
-	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
-	struct libmnt_fs *fs, *found = NULL;
-
-	while (iter && !found && !mnt_table_next_fs(table, iter, &fs)) {
-		if ((uint64_t)mnt_fs_get_id(fs) == mount_id)
-			found = fs;
-	}
-	mnt_free_iter(iter);
-	return found;
-}
-
 /* What the kernel says of the mount. */
 static int report(uint64_t id, int mount_fd, const char *dir)
 {

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -183,20 +184,24 @@ static int read_backing_file(int dir, char **path)
  * btrfs has a device number of its own; there the source tells, as libblkfd or
  * blkfd_mountfd writes it.
  */
-static bool is_mount_of(struct libmnt_fs *fs, const struct blkfd_info *info)
+static bool id_in_source(struct libmnt_fs *fs, unsigned long long *id)
 {
-	dev_t devno = mnt_fs_get_devno(fs);
 	const char *source = mnt_fs_get_source(fs), *slash;
-	char unique[32];
+	int end = 0;
 
-	if (devno == makedev(info->dev_major, info->dev_minor))
-		return true;
-	if (!source || major(devno))
+	if (!source || major(mnt_fs_get_devno(fs)))
 		return false;
 	slash = strrchr(source, '/');
-	snprintf(unique, sizeof(unique), "blkfd:[%llu]",
-		 (unsigned long long)info->id);
-	return !strcmp(slash ? slash + 1 : source, unique);
+	source = slash ? slash + 1 : source;
+	return sscanf(source, "blkfd:[%llu]%n", id, &end) == 1 && end && !source[end];
+}
+
+static bool is_mount_of(struct libmnt_fs *fs, const struct blkfd_info *info)
+{
+	unsigned long long id;
+
+	return mnt_fs_get_devno(fs) == makedev(info->dev_major, info->dev_minor) ||
+	       (id_in_source(fs, &id) && id == info->id);
 }
 
 static int add_mount(struct device_info *device, const char *target)
@@ -238,6 +243,19 @@ static int read_mounts(struct libmnt_table **mounts)
 	if (ret < 0)
 		mnt_unref_table(*mounts);
 	return ret < 0 ? ret : 0;
+}
+
+struct libmnt_fs *find_mount(struct libmnt_table *mounts, uint64_t mount_id)
+{
+	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
+	struct libmnt_fs *fs, *found = NULL;
+
+	while (iter && !found && !mnt_table_next_fs(mounts, iter, &fs)) {
+		if ((uint64_t)mnt_fs_get_id(fs) == mount_id)
+			found = fs;
+	}
+	mnt_free_iter(iter);
+	return found;
 }
 
 int device_infos_find_mounts(struct device_info *devices, size_t count)
@@ -284,6 +302,46 @@ int device_info_read(struct device_info *device, unsigned long long id)
 	if (ret)
 		device_info_free(device);
 	return ret;
+}
+
+static int id_by_number(unsigned int major, unsigned int minor, unsigned long long *id)
+{
+	char path[64], target[256];
+	ssize_t length;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major, minor);
+	length = readlink(path, target, sizeof(target) - 1);
+	if (length < 0)
+		return -errno;
+	target[length] = 0;
+	return sscanf(basename(target), "blkfd%llu", id) == 1 ? 0 : -ENOENT;
+}
+
+static int id_by_mount(uint64_t mount_id, unsigned long long *id)
+{
+	struct libmnt_table *mounts;
+	struct libmnt_fs *fs;
+	int ret = read_mounts(&mounts);
+
+	if (ret < 0)
+		return ret;
+	fs = find_mount(mounts, mount_id);
+	ret = fs && id_in_source(fs, id) ? 0 : -ENOENT;
+	mnt_unref_table(mounts);
+	return ret;
+}
+
+int device_info_read_mounted(struct device_info *device, const char *dir)
+{
+	unsigned long long id;
+	struct statx stx;
+	int ret;
+
+	if (statx(AT_FDCWD, dir, AT_NO_AUTOMOUNT, STATX_MNT_ID, &stx) < 0)
+		return -errno;
+	ret = stx.stx_dev_major ? id_by_number(stx.stx_dev_major, stx.stx_dev_minor, &id) :
+				  id_by_mount(stx.stx_mnt_id, &id);
+	return ret ? ret : device_info_read(device, id);
 }
 
 int device_info_complete(struct device_info *device)
