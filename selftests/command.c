@@ -975,6 +975,9 @@ TEST_F(command, list_has_no_controls)
 		      "n=$'a\\x1bb\\xc2\\x9bc\\xffd\\\\\\xc3\\xa9';\n"
 		      "blkfd exec --size 1M \"$n\" -- blkfd info {} >out;\n"
 		      "sed -n 's,^backing_file: .*/,,p' out");
+	EXPECT_OUTPUT("a\\u001bb\\u009bc\\udcffd\\\\\xc3\xa9\n",
+		      "blkfd exec a* -- blkfd info --json {} >out;\n"
+		      "sed -n 's,.*/\\(a[^\"]*\\)\".*,\\1,p' out");
 }
 
 /* limits */

@@ -83,6 +83,12 @@ static size_t utf8_length(const unsigned char *text)
 	return length;
 }
 
+/* Of a character of UTF-8. U+0080 to U+009F are controls, too. */
+static bool is_control(const unsigned char *text)
+{
+	return *text < ' ' || *text == 0x7f || (*text == 0xc2 && text[1] < 0xa0);
+}
+
 /* For a terminal: controls, what is not UTF-8 and backslashes in octal, as in /proc/mounts. */
 static void print_text(const char *string)
 {
@@ -91,9 +97,7 @@ static void print_text(const char *string)
 
 	for (; *text; text += length) {
 		length = utf8_length(text);
-		/* U+0080 to U+009F are controls, too. */
-		if (length && *text >= ' ' && *text != 0x7f && *text != '\\' &&
-		    (*text != 0xc2 || text[1] >= 0xa0)) {
+		if (length && *text != '\\' && !is_control(text)) {
 			fwrite(text, 1, length, stdout);
 			continue;
 		}
@@ -187,8 +191,9 @@ void print_json_string(const char *string)
 		if (!length) {
 			printf("\\udc%02x", *text);
 			length = 1;
-		} else if (*text < ' ' || *text == 0x7f) {
-			printf("\\u%04x", *text);
+		} else if (is_control(text)) {
+			/* Of two bytes, the last is the character's number. */
+			printf("\\u%04x", text[length - 1]);
 		} else {
 			if (*text == '"' || *text == '\\')
 				putchar('\\');
