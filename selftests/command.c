@@ -896,6 +896,14 @@ TEST_F(command, list_and_info_do_not_do_without_proc)
 		   "umount -l /proc; blkfd info $id'");
 }
 
+TEST_F(command, list_without_sys_does_not_blame_the_module)
+{
+	EXPECT_RUN(1, "/sys/class/misc/blkfd: No such file",
+		   "unshare -m sh -c 'umount -l /sys; blkfd list'");
+	EXPECT_RUN(1, "modprobe blkfd",
+		   "unshare -m sh -c 'umount -l /sys; mount -t tmpfs none /dev; blkfd list'");
+}
+
 /* Anybody who may make devices can make one. */
 TEST_F(command, list_knows_devices_of_files_whose_path_is_too_long)
 {

@@ -11,6 +11,8 @@
 #include "common.h"
 #include "device-info.h"
 
+#define CLASS_PATH "/sys/class/misc/blkfd"
+
 static void free_devices(struct device_info *devices, size_t count)
 {
 	while (count)
@@ -77,6 +79,16 @@ static int list(bool json)
 	return ret < 0 ? EXIT_FAILED : finish_stdout();
 }
 
+/* Without the module there is neither. */
+static int complain_no_class(int error)
+{
+	if (access(CONTROL_PATH, F_OK) < 0)
+		complain_missing();
+	else
+		complain(CLASS_PATH ": %s", strerror(error));
+	return EXIT_FAILED;
+}
+
 int list_main(int argc, char **argv)
 {
 	int choice = parse_json_option(argc, argv);
@@ -89,10 +101,8 @@ int list_main(int argc, char **argv)
 		complain("list: '%s': no argument is taken", argv[optind]);
 		return usage_error("list");
 	}
-	if (access("/sys/class/misc/blkfd", F_OK) < 0) {
-		complain_missing();
-		return EXIT_FAILED;
-	}
+	if (access(CLASS_PATH, F_OK) < 0)
+		return complain_no_class(errno);
 	return list(choice == 'j');
 }
 
