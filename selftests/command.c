@@ -564,6 +564,8 @@ TEST_F(command, mount_json_that_cannot_be_printed_leaves_no_mount)
 	EXPECT_RUN(1, "standard output: Broken pipe",
 		   "exec 5> >(:); wait $!; blkfd mount --json $f $d >&5");
 	EXPECT_EQ(0, RUN("! mountpoint -q $d"));
+	EXPECT_RUN(1, "standard output: Bad file", "blkfd mount --json $f $d >&-");
+	EXPECT_EQ(0, RUN("! mountpoint -q $d"));
 }
 
 TEST_F(command, json_is_not_for_exec)
@@ -1156,10 +1158,24 @@ TEST_F(command, a_full_stdout_is_an_error)
 	EXPECT_RUN(1, "standard output", "blkfd help >/dev/full");
 }
 
+TEST_F(command, a_closed_stdout_is_an_error)
+{
+	EXPECT_RUN(1, "standard output: Bad file", "blkfd --version >&-");
+	EXPECT_RUN(1, "standard output: Bad file", "blkfd list --json <&- >&-");
+	EXPECT_EQ(1, RUN("blkfd --version >&- 2>&-"));
+}
+
+TEST_F(command, exec_opens_nothing_that_was_closed_to_the_command)
+{
+	EXPECT_RUN(1, "write error: Bad file", MAKE_FILE "blkfd exec $f -- cat /proc/version >&-");
+	EXPECT_RUN(1, "Bad file", "blkfd exec $f -- cat <&-");
+}
+
+/* It is needed where one of the three was closed. */
 TEST_F(command, without_dev_null_one_line_says_so)
 {
 	EXPECT_RUN(1, "blkfd: /dev/null: No such file",
-		   "unshare -m sh -c 'mount -t tmpfs none /dev; blkfd help'");
+		   "unshare -m sh -c 'mount -t tmpfs none /dev; blkfd help <&-'");
 }
 
 TEST_F(command, without_the_module_one_line_says_so)

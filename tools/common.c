@@ -45,15 +45,14 @@ int open_standard_fds(void)
 {
 	int fd, ret;
 
-	do {
-		fd = open("/dev/null", O_RDWR);
-		if (fd < 0) {
-			ret = -errno;
-			complain("/dev/null: %s", strerror(-ret));
-			return ret;
-		}
-	} while (fd <= STDERR_FILENO);
-	close(fd);
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0 ||
+		    open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) >= 0)
+			continue;
+		ret = -errno;
+		complain("/dev/null: %s", strerror(-ret));
+		return ret;
+	}
 	return 0;
 }
 

@@ -59,7 +59,10 @@ void complain_missing(void);
 /* /dev/blkfd, or another control file, open. -ENOPKG: the module is not loaded. */
 int open_control(const char *path);
 
-/* Descriptors 0 to 2 open, whatever the caller closed. */
+/*
+ * Descriptors 0 to 2 open; those that the caller closed are no good to read from, or to
+ * print to, as they would be if they were closed.
+ */
 int open_standard_fds(void);
 
 /* What printing to stdout came to: 0, or 1 if it failed. */
