@@ -726,6 +726,7 @@ TEST_F(build, whose_name_may_be_lost_leaves_nothing)
 TEST_F(build, help_that_cannot_be_printed_is_an_error)
 {
 	EXPECT_EQ(1, test_command("sh", "-c", "\"$0\" --help >/dev/full", program()));
+	EXPECT_EQ(1, test_command("sh", "-c", "\"$0\" --help >&-", program()));
 }
 
 TEST_F(build, ends_though_sigchld_is_ignored)

@@ -148,17 +148,16 @@ static void raise_descriptor_limit(void)
 		die_errno("setrlimit");
 }
 
-/* Descriptors 0 to 2, if our caller closed them, are not to be the image's. */
+/*
+ * Descriptors 0 to 2, if our caller closed them, are not to be the image's. To print
+ * there is an error still.
+ */
 static void open_standard_descriptors(void)
 {
-	int fd;
-
-	do {
-		fd = open("/dev/null", O_RDWR);
-		if (fd < 0)
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 &&
+		    open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
 			die_errno("/dev/null");
-	} while (fd <= STDERR_FILENO);
-	close(fd);
 }
 
 int main(int argc, char **argv)
