@@ -462,6 +462,20 @@ TEST_F(command, size_is_undone_if_nothing_is_mounted)
 	EXPECT_OUTPUT("33554432\n", "blkfd mount --size 32M $f $d; umount $d; stat -c %s $f");
 }
 
+/*
+ * What is mounted is a tmpfs: on no device over a new file is a file system. There is no
+ * such directory in the other namespace, and no such file.
+ */
+TEST_F(command, size_is_undone_from_within_another_namespace)
+{
+	EXPECT_RUN(32, "other namespace: No such file", "mkfifo go\n"
+		   "unshare -m sh -c 'mount -t tmpfs none $PWD; echo >go; read -r _ <go' &\n"
+		   "read -r _ <go; for file in image $f; do\n"
+		   "mount.blkfd -N $! $file $d -o size=16M,fstype=tmpfs; s=$?; done\n"
+		   "echo >go; exit $s");
+	EXPECT_OUTPUT("dir\ngo\n", "ls");
+}
+
 TEST_F(command, size_of_a_read_only_file_is_refused)
 {
 	EXPECT_RUN(2, "read-only",

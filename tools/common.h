@@ -103,7 +103,7 @@ int device_options_check(const struct device_options *options);
  * struct backing - the file below a device
  * @path: Its path, for messages and for removal.
  * @fd: Open as the device needs it.
- * @dir: Where a new one is to be, or 0; stays open.
+ * @dir: Where a new one is, or is to be, or 0; stays open.
  * @created: It did not exist.
  * @old_size: Its size before it was extended.
  * @new_size: Its size after that; 0: it was not.
@@ -137,13 +137,19 @@ void backing_restore(const struct backing *file);
 int output_open(const char *path, int *dir);
 
 /*
+ * A new file at path, and its directory, by which it is found from another namespace, too.
+ * Prints nothing.
+ */
+int output_create(const char *path, int *dir);
+
+/*
  * Gives it the name in that directory, wherever that is by now, once all of it is on the
  * disk, and takes it back if the name is not.
  */
 int output_publish(int fd, int dir, const char *path);
 
 /* Takes the name from the file. -ENOENT: it is another file's by now; prints nothing. */
-int output_remove(int fd, int dir, const char *name);
+int output_remove(int fd, int dir, const char *path);
 
 /* attach.c */
 

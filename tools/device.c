@@ -33,15 +33,16 @@ static int backing_open(struct backing *file,
 		return -ENOTBLK;
 	}
 	file->fd = open(file->path, mode | O_CLOEXEC);
-	if (file->fd < 0 && errno == ENOENT && options->size) {
-		file->fd = open(file->path, O_RDWR | O_CREAT | O_EXCL |
-				O_CLOEXEC, 0666);
-		file->created = file->fd >= 0;
-	}
 	if (file->fd >= 0)
 		return 0;
-	if (errno != EEXIST)
+	if (errno != ENOENT || !options->size)
 		return fail_file(file->path, errno);
+	file->fd = output_create(file->path, &file->dir);
+	file->created = file->fd >= 0;
+	if (file->created)
+		return 0;
+	if (file->fd != -EEXIST)
+		return fail_file(file->path, -file->fd);
 	complain("%s: a symbolic link to nothing, and no file is created there",
 		 file->path);
 	return -EEXIST;
@@ -79,12 +80,12 @@ void backing_restore(const struct backing *file)
 	int ret = 0;
 
 	if (file->created)
-		ret = output_remove(file->fd, AT_FDCWD, file->path);
+		ret = output_remove(file->fd, file->dir, file->path);
 	else if (file->new_size && !fstat(file->fd, &st) &&
 		 st.st_size == file->new_size &&
 		 ftruncate(file->fd, file->old_size) < 0)
 		ret = -errno;
-	/* The name is another file's by now, as in another namespace. */
+	/* The name is another file's by now. */
 	if (ret && ret != -ENOENT)
 		fail_file(file->path, -ret);
 	close(file->fd);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A file that has no name before it is complete: blkfd exec --new. */
+/* Files that are made: for blkfd exec --new without a name before they are complete. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,23 +16,24 @@ static int fail(const char *path, int error)
 	return -error;
 }
 
-static int open_directory(const char *path, const char *name)
-{
-	char *dir = strndup(path, name - path);
-	int fd;
-
-	if (!dir)
-		return -ENOMEM;
-	fd = open(*dir ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	free(dir);
-	return fd < 0 ? -errno : fd;
-}
-
 static const char *name_in(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
 	return slash ? slash + 1 : path;
+}
+
+static int open_directory_of(const char *path, int flags)
+{
+	char *dir = strndup(path, name_in(path) - path);
+	int fd, ret;
+
+	if (!dir)
+		return -ENOMEM;
+	fd = open(*dir ? dir : ".", flags | O_DIRECTORY | O_CLOEXEC);
+	ret = fd < 0 ? -errno : fd;
+	free(dir);
+	return ret;
 }
 
 static int open_in(int dir, const char *path)
@@ -59,12 +60,27 @@ int output_open(const char *path, int *dir)
 
 	if (!*path)
 		return fail(path, ENOENT);
-	*dir = open_directory(path, name_in(path));
+	*dir = open_directory_of(path, O_RDONLY);
 	if (*dir < 0)
 		return fail(path, -*dir);
 	fd = open_in(*dir, path);
 	if (fd < 0)
 		close(*dir);
+	return fd;
+}
+
+int output_create(const char *path, int *dir)
+{
+	int fd;
+
+	*dir = open_directory_of(path, O_PATH);
+	if (*dir < 0)
+		return *dir;
+	fd = openat(*dir, name_in(path), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (fd >= 0)
+		return fd;
+	fd = -errno;
+	close(*dir);
 	return fd;
 }
 
@@ -76,8 +92,9 @@ static int link_file(int fd, int dir, const char *name)
 	return linkat(AT_FDCWD, self, dir, name, AT_SYMLINK_FOLLOW) ? -errno : 0;
 }
 
-int output_remove(int fd, int dir, const char *name)
+int output_remove(int fd, int dir, const char *path)
 {
+	const char *name = name_in(path);
 	struct stat st, named;
 
 	if (fstat(fd, &st) < 0 ||
@@ -102,7 +119,7 @@ int output_publish(int fd, int dir, const char *path)
 	if (!fsync(dir))
 		return 0;
 	ret = -errno;
-	removed = output_remove(fd, dir, name);
+	removed = output_remove(fd, dir, path);
 	if (removed && removed != -ENOENT)
 		complain("%s is complete, but may not outlive a crash: %s", path,
 			 strerror(-ret));
