@@ -1032,6 +1032,7 @@ TEST_F(command, limits_keeps_what_is_not_for_all)
 		   "setpriv --reuid 61000 --clear-groups blkfd limits");
 	EXPECT_EQ(2, RUN("blkfd limits more than one"));
 	EXPECT_RUN(1, "Inappropriate ioctl", "blkfd limits /dev/null");
+	EXPECT_RUN(1, "Inappropriate ioctl", "mkfifo p; timeout 60 blkfd limits p");
 	EXPECT_EQ(2, RUN("blkfd limits --frob"));
 }
 

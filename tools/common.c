@@ -28,7 +28,8 @@ void complain_missing(void)
 
 int open_control(const char *path)
 {
-	int control = open(path, O_RDONLY | O_CLOEXEC), error = errno;
+	/* Opening a pipe would wait for its other end. */
+	int control = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), error = errno;
 
 	if (control >= 0)
 		return control;
