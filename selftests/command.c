@@ -670,6 +670,14 @@ TEST_F(command, mount_of_no_file_system_fails)
 		   "mkswap -q $f; blkfd mount $f $d");
 }
 
+TEST_F(command, mount_takes_auto_for_what_is_there)
+{
+	EXPECT_OUTPUT("ext4\next4\next4\next4\n", MAKE_EXT4
+		      "for m in 'blkfd mount -t auto' 'blkfd mount -t xfs -o fstype=auto' \\\n"
+		      "'mount -t blkfd -o fstype=auto' 'mount -t blkfd.auto'; do\n"
+		      "$m $f $d; findmnt -no FSTYPE $d; umount $d; done");
+}
+
 TEST_F(command, mount_does_not_choose_between_two_file_systems)
 {
 	EXPECT_RUN(1, "several file systems", MAKE_EXT4

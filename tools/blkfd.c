@@ -25,7 +25,7 @@ static const struct command {
 		"[OPTION...] [-t TYPE] [-o OPTIONS] [--json] FILE DIR",
 		"Mount the file system in FILE at DIR; umount DIR is all there is to clean up.\n"
 		"\n"
-		"  -t, --type TYPE       file system (default: what is found there)\n"
+		"  -t, --type TYPE       file system (auto, the default: what is found there)\n"
 		"  -o, --options LIST    mount options, comma separated\n"
 		"      --json            print what was mounted as JSON\n", true,
 	}, {

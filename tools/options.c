@@ -198,11 +198,14 @@ static int pass_option(struct mount_options *options, const char *name,
 	return ret;
 }
 
+/* "auto" is what mount(8) takes for none. */
 int mount_options_set_type(struct mount_options *options, const char *value)
 {
+	bool is_none = !strcmp(value, "auto");
+
 	free(options->type);
-	options->type = strdup(value);
-	if (options->type)
+	options->type = is_none ? NULL : strdup(value);
+	if (options->type || is_none)
 		return 0;
 	complain("fstype: %s", strerror(ENOMEM));
 	return -ENOMEM;
