@@ -1144,6 +1144,15 @@ TEST_F(command, instance_refuses_what_it_does_not_know)
 	EXPECT_RUN(1, "Not a directory", "touch file; blkfd instance file/path");
 	EXPECT_RUN(1, "not an instance", "blkfd revoke /dev/null");
 	EXPECT_EQ(2, RUN("blkfd revoke"));
+	EXPECT_EQ(2, RUN("blkfd revoke --"));
+	EXPECT_EQ(2, RUN("blkfd revoke --frob /dev/null"));
+}
+
+TEST_F(command, revoke_takes_paths_that_look_like_options)
+{
+	EXPECT_OUTPUT("revoked\n", "blkfd instance ./-path; blkfd revoke -- -path;\n"
+		      "blkfd limits --json -- -path | jq -r '.instance.flags[]'; umount ./-path");
+	EXPECT_RUN(0, "Usage: blkfd revoke", "blkfd revoke --help");
 }
 
 /* The command itself */

@@ -273,19 +273,26 @@ static int revoke_path(int control, const char *path)
 
 int revoke_main(int argc, char **argv)
 {
-	int control, i, failed = 0;
+	static const struct option revoke_options[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ }
+	};
+	int control, c, failed = 0;
 
-	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
+	c = getopt_long(argc, argv, "h", revoke_options, NULL);
+	if (c == 'h')
 		return usage(argv[0]);
-	if (argc < 2 || argv[1][0] == '-') {
+	if (c == '?')
+		return usage_error("revoke");
+	if (optind == argc) {
 		complain("revoke: a PATH is needed");
 		return usage_error("revoke");
 	}
 	control = open_control(CONTROL_PATH);
 	if (control < 0)
 		return EXIT_FAILED;
-	for (i = 1; i < argc; i++)
-		if (revoke_path(control, argv[i]) < 0)
+	for (; optind < argc; optind++)
+		if (revoke_path(control, argv[optind]) < 0)
 			failed = EXIT_FAILED;
 	close(control);
 	return failed;
