@@ -128,6 +128,7 @@ static int take_owner(struct instance_request *request, char *text)
 static int take_argument(struct instance_request *request, int c)
 {
 	struct blkfd_instance *bounds = &request->bounds;
+	uint64_t bytes;
 	int ret;
 
 	switch (c) {
@@ -136,9 +137,11 @@ static int take_argument(struct instance_request *request, int c)
 				   &bounds->max_devices);
 		return ret ? ret : refuse_0("max-devices", bounds->max_devices);
 	case 'b':
-		ret = parse_bytes("max-bytes", optarg, INT64_MAX,
-				  (uint64_t *)&bounds->max_bytes);
-		return ret ? ret : refuse_0("max-bytes", bounds->max_bytes);
+		ret = parse_bytes("max-bytes", optarg, INT64_MAX, &bytes);
+		if (ret < 0)
+			return ret;
+		bounds->max_bytes = bytes;
+		return refuse_0("max-bytes", bytes);
 	case 's':
 		return for_words("block-sizes", optarg, bounds, take_block_size);
 	case 'n':
