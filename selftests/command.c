@@ -1177,6 +1177,17 @@ TEST_F(command, completion_offers_the_options_of_help)
 		      "diff - offered; done; [ $c = revoke ]");
 }
 
+/* Unless something else is in it. */
+TEST_F(command, uninstall_leaves_no_directory_of_its_own)
+{
+	EXPECT_OUTPUT("blkfd.conf\nroot/usr/local/share/blkfd/others\n",
+		      "in_tools() { make -s -o all -C \"$(dirname \"$(command -v blkfd)\")\" \\\n"
+		      "DESTDIR=$PWD/root $1 >>log 2>&1 || cat log; }\n"
+		      "in_tools install; ls root/usr/local/share/blkfd | grep conf; in_tools uninstall\n"
+		      "find root -name '*blkfd*'; in_tools install; : >root/usr/local/share/blkfd/others\n"
+		      "in_tools uninstall; find root -type f");
+}
+
 TEST_F(command, unknown_words_are_misuse)
 {
 	EXPECT_RUN(2, "no command 'frob'", "blkfd frob");
