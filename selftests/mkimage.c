@@ -601,6 +601,34 @@ TEST_F(build, of_a_file_that_cannot_be_opened_leaves_nothing)
 	EXPECT_TRUE(nothing_left(&self->before));
 }
 
+#define HOSTILE_NAME	TREE "/a\x1b[b\xc2\x9b\xff\\\xc3\xa9"
+
+TEST_F(build, shows_no_controls_of_names)
+{
+	ASSERT_EQ(0, setenv("LC_ALL", "C.UTF-8", 1));
+	ASSERT_EQ(0, rename(TREE "/3", HOSTILE_NAME));
+	ASSERT_EQ(0, chown(HOSTILE_NAME, 1, 1));
+	ASSERT_EQ(0, chmod(HOSTILE_NAME, 0));
+	ASSERT_EQ(0, mkdir(TREE "/\n", 0755));
+	ASSERT_EQ(0, test_tmpfs(TREE "/\n/\t"));
+	EXPECT_EQ(1, test_output(refusal, sizeof(refusal), "setpriv", "--bounding-set",
+				 "-dac_override,-dac_read_search", program(), TREE, IMAGE));
+	EXPECT_STREQ("mkimage: \\012/\\011: something is mounted there: left empty "
+		     "(--cross-mounts takes it in)\n"
+		     "mkimage: a\\033[b\\302\\233\\377\\134\xc3\xa9: cannot be opened: "
+		     "Permission denied\n", refusal);
+}
+
+/* Those of attributes are in the tree, too. */
+TEST_F(build, shows_no_controls_of_attributes)
+{
+	static char value[20000];
+
+	ASSERT_EQ(0, setxattr(TREE "/3", "user.\x1b[m", value, sizeof(value), 0));
+	ASSERT_EQ(1, refused("-t", "ext4", TREE, IMAGE));
+	EXPECT_NE(NULL, strstr(refusal, "mkimage: 3: user.\\033[m: ")) TH_LOG("%s", refusal);
+}
+
 /* A file of sysfs ends before the size that it claims. */
 TEST_F(build, of_a_file_that_ends_early_leaves_nothing)
 {

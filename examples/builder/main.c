@@ -2,6 +2,7 @@
 /* mkimage: a file-system image from a directory tree. Reads the command line. */
 #include <fcntl.h>
 #include <getopt.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -165,6 +166,8 @@ int main(int argc, char **argv)
 	struct build build = { .type = fstype_find("xfs") };
 
 	open_standard_descriptors();
+	/* What a terminal shows is for the locale to say. */
+	setlocale(LC_CTYPE, "");
 	/* Were it ignored, as our caller may have it, no child's end could be waited for. */
 	signal(SIGCHLD, SIG_DFL);
 	parse(&build, argc, argv);
