@@ -783,8 +783,18 @@ TEST_F(build, refuses_wrong_usage_with_status_2)
 	EXPECT_EQ(2, refused("-t", "vfat", TREE, IMAGE));
 	EXPECT_EQ(2, refused("-s", "4097", TREE, IMAGE));
 	EXPECT_EQ(2, refused("-s", "99999999E", TREE, IMAGE));
+	EXPECT_EQ(2, refused("-s", "0x10000000", TREE, IMAGE));
 	EXPECT_EQ(2, refused("-L", "thirteenbytes", TREE, IMAGE));
 	EXPECT_EQ(0, count_images());
+}
+
+TEST_F(build, takes_a_size_in_decimal)
+{
+	struct stat st;
+
+	ASSERT_EQ(0, mkimage("-t", "ext4", "-s", "016M", TREE, IMAGE));
+	ASSERT_EQ(0, stat(IMAGE, &st));
+	EXPECT_EQ(16 * TEST_MIB, st.st_size);
 }
 
 /* examples/minimal */

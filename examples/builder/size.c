@@ -19,7 +19,7 @@ bool size_parse(const char *text, uint64_t *size)
 	if (!isdigit((unsigned char)text[0]))
 		return false;
 	errno = 0;
-	number = strtoull(text, &end, 0);
+	number = strtoull(text, &end, 10);
 	if (errno)
 		return false;
 	if (*end) {
