@@ -805,7 +805,8 @@ TEST_F(command, mount_helper_refuses_loop_devices)
 TEST_F(command, mount_helper_ignores_what_is_for_mount)
 {
 	EXPECT_OUTPUT("ext4\n", MAKE_EXT4 "mount.blkfd $f $d -o \\\n"
-		      "rw,defaults,noauto,nofail,_netdev,x-a.b=c,comment=d,uhelper=e;\n"
+		      "rw,defaults,noauto,nofail,_netdev,x-a.b=c,comment=d,uhelper=e,\\\n"
+		      "x-systemd.requires=modprobe@blkfd.service;\n"
 		      "findmnt -no FSTYPE $d; umount $d");
 }
 
