@@ -1424,6 +1424,25 @@ TEST_F(loss, is_told_to_each_open_file_once)
 	expect_works(_metadata, below);
 }
 
+/* Of an error that nobody has seen yet, whoever opens the file is told. */
+TEST_F(loss, that_was_seen_before_is_not_told_by_a_new_device)
+{
+	struct below *below = &self->below;
+	int dev;
+
+	ASSERT_EQ(0, test_dm_replace(DM_NAME, DM_WRITE_ERROR));
+	ASSERT_EQ(0, write_error(below->file, 0));
+	ASSERT_EQ(-1, fsync(below->file));
+	ASSERT_EQ(EIO, errno);
+	ASSERT_EQ(0, test_dm_replace(DM_NAME, DM_LINEAR));
+	dev = test_create(below->file, 0, 0, 0, 0);
+	ASSERT_LE(0, dev);
+	EXPECT_EQ(0, write_error(dev, 0));
+	EXPECT_EQ(0, fsync(dev));
+	close(dev);
+	expect_works(_metadata, below);
+}
+
 /* As of a file system that has no file left to tell it by, once unmounted. */
 TEST_F(loss, that_a_write_was_told_of_is_told_once_more_by_fsync)
 {
