@@ -333,7 +333,7 @@ static int kill_party(struct party *party)
 	char path[128];
 
 	snprintf(path, sizeof(path), CGROUPS "/blkfd-%s", party->name);
-	return kill(party->pid, SIGKILL) || test_reap(party->pid) != 137 ||
+	return party->pid < 0 || kill(party->pid, SIGKILL) || test_reap(party->pid) != 137 ||
 	       !test_wait(remove_directory, path, TEST_TIMEOUT_MS) ? -1 : 0;
 }
 

@@ -892,6 +892,7 @@ TEST_F(watched, file_below_an_overlay_is_filled_before_it_is_read)
 	ASSERT_EQ(0, mount_overlay_of("ext4"));
 	ASSERT_EQ(0, watch(self->group, FAN_MARK_ADD, variant->mask));
 	server = fork();
+	ASSERT_LE(0, server);
 	if (!server)
 		serve(self->group, self->backing);
 	/* When the server is gone, so is the mark, and nobody waits for an answer. */

@@ -207,8 +207,11 @@ TEST_F_TIMEOUT(killed, leaves_nothing_whenever_it_is, 80000)
 	ASSERT_EQ(0, unlink(IMAGE));
 	while (killed < kills) {
 		uint64_t moment = duration * 1e6 * killed / kills;
-		int status = kill_after(start(variant->build), moment);
+		pid_t pid = start(variant->build);
+		int status;
 
+		ASSERT_LE(0, pid);
+		status = kill_after(pid, moment);
 		whole += !access(IMAGE, F_OK);
 		expect_nothing_left(_metadata, self, status, moment);
 		if (status == 128 + SIGKILL) {

@@ -219,6 +219,7 @@ TEST_F(lifetime, gone_after_sigkill)
 	int pipes[2];
 	pid_t pid = fork_holder(self->fd, pipes);
 
+	ASSERT_LE(0, pid);
 	ASSERT_EQ(0, close(self->fd));
 	ASSERT_ALIVE();
 	ASSERT_EQ(0, kill(pid, SIGKILL));

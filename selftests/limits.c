@@ -381,6 +381,7 @@ TEST_F(limits, of_others_in_a_namespace_are_its_owners)
 	ASSERT_EQ(0, set("max_user_devices", 3));
 	ASSERT_EQ(0, pipe2(pair, O_CLOEXEC));
 	pid = fork();
+	ASSERT_LE(0, pid);
 	if (!pid)
 		create_as_other(self, pair[0]);
 	ASSERT_EQ(pid, waitpid(pid, &status, WUNTRACED));
@@ -413,6 +414,7 @@ TEST_F(limits, count_for_the_owner)
 
 	ASSERT_EQ(0, set("max_user_devices", 5));
 	pid = fork();
+	ASSERT_LE(0, pid);
 	if (!pid)
 		create_in_namespaces(self, 3, stop);
 	ASSERT_EQ(pid, waitpid(pid, &status, WUNTRACED));

@@ -354,6 +354,7 @@ TEST_F_TIMEOUT(races, every_call_ends_as_it_may_and_all_is_gone, 80000)
 		int seed = rand();
 
 		pid = fork();
+		ASSERT_LE(0, pid);
 		if (!pid) {
 			srand(seed);
 			run_threads(shared, self->pattern, self->file_system);

@@ -272,6 +272,7 @@ TEST_F(resize, page_at_the_end_is_no_data_while_it_is_written)
 	map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, self->fd, page);
 	ASSERT_NE(MAP_FAILED, map);
 	pid = fork();
+	ASSERT_LE(0, pid);
 	if (!pid)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	while (!pid)
@@ -456,6 +457,7 @@ TEST_F(resize, of_anothers_device_by_root_of_its_namespace_works)
 	pid_t pid = fork();
 	char path[64];
 
+	ASSERT_LE(0, pid);
 	if (!pid)
 		_exit(resize_as_root_there(control, self->backing));
 	ASSERT_EQ(pid, waitpid(pid, &status, WUNTRACED));

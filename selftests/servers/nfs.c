@@ -110,6 +110,8 @@ int nfs_serve(const char *dir)
 	list_keeper = fork();
 	if (!list_keeper)
 		keep_list();
+	if (list_keeper < 0)
+		return -errno;
 	return offer(dir) ?:
 	       /* As short as can be, should there be no list in time. */
 	       test_write_text(NFSD "nfsv4gracetime", "10") ?:
@@ -128,8 +130,10 @@ void nfs_stop_serving(void)
 	test_write_text(FLUSH("nfsd.fh"), FOR_EVER "\n");
 	test_write_text(FLUSH("nfsd.export"), FOR_EVER "\n");
 	test_write_text(FLUSH("auth.unix.ip"), FOR_EVER "\n");
-	kill(list_keeper, SIGKILL);
-	test_reap(list_keeper);
+	if (list_keeper > 0) {
+		kill(list_keeper, SIGKILL);
+		test_reap(list_keeper);
+	}
 	umount(PIPES);
 	umount(NFSD);
 }
