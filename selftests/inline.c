@@ -410,6 +410,44 @@ TEST_F(direct, limit_on_file_sizes_does_not_hold)
 	EXPECT_EQ(COUNT, info.worker_ios);
 }
 
+/* On ext4 in a transaction, which is not tried, either. */
+TEST_F(direct, write_for_which_times_are_due_takes_a_worker)
+{
+	const struct timespec long_ago[2] = { };
+	struct blkfd_info info;
+
+	ASSERT_EQ(0, futimens(self->rig.file, long_ago));
+	ASSERT_EQ(0, test_write_pattern(self->rig.direct, 0, PAGE, SEED));
+	info = counts(self->rig.dev, &self->before);
+	EXPECT_EQ(0, info.inline_ios + info.would_block);
+	EXPECT_EQ(1, info.worker_ios);
+}
+
+static int set_flag(int file, int flag)
+{
+	int flags;
+
+	if (ioctl(file, FS_IOC_GETFLAGS, &flags))
+		return -errno;
+	flags |= flag;
+	return ioctl(file, FS_IOC_SETFLAGS, &flags) ? -errno : 0;
+}
+
+/* As by chattr +S. Until the next tick of the clock, times that are set are not due. */
+TEST_F(direct, writes_to_a_synchronous_file_take_workers)
+{
+	struct blkfd_info info;
+
+	ASSERT_EQ(0, set_flag(self->rig.file, FS_SYNC_FL));
+	for (uint64_t i = 0; i < COUNT; i++) {
+		ASSERT_EQ(0, futimens(self->rig.file, NULL));
+		ASSERT_EQ(0, test_write_pattern(self->rig.direct, i * STEP, PAGE, SEED));
+	}
+	info = counts(self->rig.dev, &self->before);
+	EXPECT_EQ(0, info.inline_ios + info.would_block);
+	EXPECT_EQ(COUNT, info.worker_ios);
+}
+
 static int freeze(const char *dir, unsigned long request)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -624,16 +662,6 @@ static long long bytes_read(void)
 	return test_read_field("/proc/thread-self/io", "read_bytes");
 }
 
-static int journal_data_of(int file)
-{
-	int flags;
-
-	if (ioctl(file, FS_IOC_GETFLAGS, &flags))
-		return -errno;
-	flags |= FS_JOURNAL_DATA_FL;
-	return ioctl(file, FS_IOC_SETFLAGS, &flags) ? -errno : 0;
-}
-
 /*
  * Of a file whose data are in ext4's journal, which takes that they are allocated at
  * once. Reading ahead may wait for the lock under which a hole is punched.
@@ -652,7 +680,7 @@ TEST(reads_that_cannot_be_direct_read_nothing_ahead)
 	ASSERT_LE(0, rig.dev);
 	rig.direct = test_reopen(rig.dev, O_RDWR | O_DIRECT);
 	ASSERT_LE(0, rig.direct);
-	ASSERT_EQ(0, journal_data_of(rig.file));
+	ASSERT_EQ(0, set_flag(rig.file, FS_JOURNAL_DATA_FL));
 	ASSERT_EQ(0, test_drop_caches());
 	before = bytes_read();
 	ASSERT_EQ(0, read_pages(rig.direct));
@@ -675,7 +703,7 @@ TEST(blocks_that_are_cached_in_part_are_read)
 	ASSERT_LE(0, rig.dev);
 	rig.direct = test_reopen(rig.dev, O_RDWR | O_DIRECT);
 	ASSERT_LE(0, rig.direct);
-	ASSERT_EQ(0, journal_data_of(rig.file));
+	ASSERT_EQ(0, set_flag(rig.file, FS_JOURNAL_DATA_FL));
 	ASSERT_EQ(0, test_drop_caches());
 	ASSERT_EQ(0, posix_fadvise(rig.file, 0, 0, POSIX_FADV_RANDOM));
 	ASSERT_EQ(PAGE, pread(rig.file, page, PAGE, 0));
