@@ -779,6 +779,7 @@ TEST_F(uncached, attempts_are_resumed_when_all_is_cached)
 /* Of devices over each other */
 
 FIXTURE(nested) {
+	int bottom;
 	int below;
 	int file;
 	int dev;
@@ -788,14 +789,12 @@ FIXTURE(nested) {
 FIXTURE_SETUP(nested)
 {
 	char path[TEST_PATH_MAX];
-	int file;
 
 	ASSERT_EQ(0, test_private_mounts());
 	ASSERT_EQ(0, test_scratch_mount("xfs", NULL));
-	file = test_tmpfile(TEST_DIR "/xfs", 512 * TEST_MIB);
-	self->below = test_create(file, BLKFD_F_DIRECT, 0, 0, 0);
+	self->bottom = test_tmpfile(TEST_DIR "/xfs", 512 * TEST_MIB);
+	self->below = test_create(self->bottom, BLKFD_F_DIRECT, 0, 0, 0);
 	ASSERT_LE(0, self->below);
-	close(file);
 	test_fd_path(self->below, path, sizeof(path));
 	ASSERT_EQ(0, test_mkfs("xfs", path));
 	ASSERT_EQ(0, mkdir(TEST_DIR "/nested", 0755));
@@ -815,6 +814,7 @@ FIXTURE_TEARDOWN(nested)
 	close(self->file);
 	umount(TEST_DIR "/nested");
 	close(self->below);
+	close(self->bottom);
 	umount(TEST_DIR "/xfs");
 }
 
@@ -830,6 +830,25 @@ TEST_F(nested, only_the_topmost_goes_inline)
 	EXPECT_LE(COUNT - 4, above.inline_ios);
 	EXPECT_EQ(0, below.inline_ios + below.would_block);
 	EXPECT_LE(COUNT, below.worker_ios);
+}
+
+/* Nor does what workers send in their turn, who write back what is to be flushed. */
+TEST_F(nested, flush_by_a_worker_above_takes_workers)
+{
+	int dev = test_create(self->file, 0, 0, 0, 0);
+	struct blkfd_info below = counts(self->below, NULL);
+
+	ASSERT_LE(0, dev);
+	for (int i = 0; i < 8; i++) {
+		ASSERT_EQ(0, write_pages(dev));
+		ASSERT_EQ(0, futimens(self->bottom, NULL));
+		ASSERT_EQ(0, fsync(dev));
+	}
+	below = counts(self->below, &below);
+	EXPECT_EQ(0, below.inline_ios + below.would_block);
+	EXPECT_LE(8 * COUNT, below.worker_ios);
+	EXPECT_EQ(0, test_check_pattern(self->file, 0, SIZE, SEED));
+	close(dev);
 }
 
 /* What workers find when they can go on is one beside the other: a few calls do. */
