@@ -712,6 +712,79 @@ TEST(blocks_that_are_cached_in_part_are_read)
 	rig_tear_down(&rig);
 }
 
+/* States of the task, into which a module puts it */
+
+#define SENDER		"blkfd_sender"
+#define SENDER_PATH	"selftests/modules/" SENDER ".ko"
+#define ROOT_CGROUP	"/sys/fs/cgroup"
+#define CGROUP		ROOT_CGROUP "/blkfd-inline"
+
+FIXTURE(sender) {
+	int dev;
+};
+
+FIXTURE_VARIANT(sender) {
+	int how;
+	bool in_cgroup;
+};
+
+FIXTURE_VARIANT_ADD(sender, plain) { .how = 0 };
+FIXTURE_VARIANT_ADD(sender, in_a_transaction) { .how = 1 };
+FIXTURE_VARIANT_ADD(sender, for_reclaim) { .how = 2 };
+FIXTURE_VARIANT_ADD(sender, under_locks_of_file_systems) { .how = 3 };
+FIXTURE_VARIANT_ADD(sender, deep_in_the_stack) { .how = 4 };
+FIXTURE_VARIANT_ADD(sender, in_a_cgroup) { .how = 0, .in_cgroup = true };
+FIXTURE_VARIANT_ADD(sender, for_another_cgroup) { .how = 5, .in_cgroup = true };
+
+FIXTURE_SETUP(sender)
+{
+	if (variant->in_cgroup &&
+	    test_write_text(ROOT_CGROUP "/cgroup.subtree_control", "+io"))
+		SKIP(return, "no cgroup2 with an I/O controller");
+	self->dev = test_create(test_memfd(SIZE), 0, 0, 0, 0);
+	ASSERT_LE(0, self->dev);
+}
+
+FIXTURE_TEARDOWN(sender)
+{
+	close(self->dev);
+}
+
+/* One read of a page: 0, or -ENOENT if there is no such module. */
+static int send_by_module(int dev, int how)
+{
+	char path[TEST_PATH_MAX], parameters[TEST_PATH_MAX + 32];
+	int ret;
+
+	test_fd_path(dev, path, sizeof(path));
+	snprintf(parameters, sizeof(parameters), "device=%s how=%d", path, how);
+	ret = test_module_load(SENDER_PATH, parameters);
+	return ret ?: test_module_unload(SENDER);
+}
+
+TEST_F(sender, of_a_read_carries_it_out_if_it_may)
+{
+	struct blkfd_info info;
+	int ret;
+
+	if (variant->in_cgroup) {
+		ASSERT_TRUE(!mkdir(CGROUP, 0755) || errno == EEXIST);
+		ASSERT_EQ(0, test_write_text(CGROUP "/cgroup.procs", "0"));
+	}
+	ret = send_by_module(self->dev, variant->how);
+	if (variant->in_cgroup) {
+		ASSERT_EQ(0, test_write_text(ROOT_CGROUP "/cgroup.procs", "0"));
+		EXPECT_EQ(0, rmdir(CGROUP));
+	}
+	if (ret == -ENOENT)
+		SKIP(return, "without kernel headers no module was built");
+	ASSERT_EQ(0, ret);
+	info = counts(self->dev, NULL);
+	EXPECT_EQ(variant->how ? 0 : 1, info.inline_ios);
+	EXPECT_EQ(variant->how ? 1 : 0, info.worker_ios);
+	EXPECT_EQ(0, info.would_block);
+}
+
 /* Uncached reads of a buffered device */
 
 FIXTURE(uncached) {
