@@ -212,17 +212,6 @@ TEST_F(user, sees_no_file_that_it_may_not)
 			"blkfd exec --read-only " TEST_DIR "/public -- sh -c ': >>{}'");
 }
 
-TEST_F(user, keeps_its_device_from_others)
-{
-	TEST_EXPECT_RUN(0, "", sh_as_user, "truncate -s 1M image");
-	TEST_EXPECT_RUN(1, "Permission denied", test_shell,
-			"exec 3< <(exec setpriv --reuid " USER_TEXT " --clear-groups \\\n"
-			"blkfd exec image -- sh -c 'echo {}; read wait' </dev/zero)\n"
-			"read -r path <&3; kill=${path#/proc/}; kill=${kill%%/*}\n"
-			"setpriv --reuid 61001 --clear-groups dd if=$path of=/dev/null count=1\n"
-			"status=$?; kill $kill; exit $status");
-}
-
 /*
  * The rule as an administrator would put it in force, but for the group's name. Settled
  * is an event, too, that udevd gave up or had an older rule for: who sees that asks again.
