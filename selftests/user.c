@@ -15,6 +15,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -584,6 +585,9 @@ TEST_F(cgroup, pays_for_no_neighbour_without_the_io_controller)
 	EXPECT_EQ(0, write_cgroup("cgroup.subtree_control", "-memory"));
 }
 
+/* Three counts of I/Os: struct blkfd_io_stats. */
+#define COUNTS_SIZE	24LL
+
 /* Made until there are no more to be had, by who has limit of memory. */
 static void make_all(int ready, int go)
 {
@@ -626,6 +630,9 @@ TEST_F(cgroup, memory_of_64_mib_makes_devices_take_no_more)
 	EXPECT_GE(1024, count);
 	/* A kernel made to find bugs keeps its own notes on each allocation. */
 	EXPECT_GT((test_slowdown() > 1 ? 4 : 1) * 64 * 1024, before - after);
+	/* Of each processor, what it has counted of the device. */
+	EXPECT_TRUE(test_wait_field(CGROUP "/memory.stat", "percpu",
+				    COUNTS_SIZE * count * get_nprocs_conf()));
 	close(go[1]);
 	EXPECT_EQ(0, test_reap(pid));
 	EXPECT_EQ(true, test_wait(is_gone, NULL, 3 * TEST_TIMEOUT_MS));
