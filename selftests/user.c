@@ -301,8 +301,27 @@ static int make_device_on_disk(uint32_t flags)
 	return blkfd_create(file, &(struct blkfd_create_opts){ .flags = flags });
 }
 
-/* 2 MiB of the device, by a member of the cgroup: seconds, or -1. */
-static double read_in_cgroup(int fd)
+/* 2 MiB of the device are read or written, in parts: 0 or -1. */
+static int transfer_parts(int fd, bool writes)
+{
+	int direct = test_reopen(fd, O_RDWR | O_DIRECT);
+	const size_t part = 128 * TEST_KIB;
+	ssize_t done = part;
+	void *buf;
+
+	if (direct < 0 || posix_memalign(&buf, 4096, part))
+		return -1;
+	test_fill(buf, part, 0, 1);
+	for (uint64_t at = 0; done == (ssize_t)part && at < 2 * TEST_MIB; at += part)
+		done = writes ? pwrite(direct, buf, part, at) :
+				pread(direct, buf, part, at);
+	free(buf);
+	close(direct);
+	return done == (ssize_t)part ? 0 : -1;
+}
+
+/* By a member of the cgroup: seconds, or -1. */
+static double transfer_in_cgroup(int fd, bool writes)
 {
 	int result[2];
 	double time;
@@ -312,16 +331,11 @@ static double read_in_cgroup(int fd)
 		return -1;
 	pid = fork();
 	if (!pid) {
-		int direct = test_reopen(fd, O_RDONLY | O_DIRECT);
-		void *buffer;
-
-		if (posix_memalign(&buffer, 4096, 128 * TEST_KIB) ||
-		    write_cgroup("cgroup.procs", "0"))
+		if (write_cgroup("cgroup.procs", "0"))
 			_exit(1);
 		time = test_seconds();
-		for (uint64_t at = 0; at < 2 * TEST_MIB; at += 128 * TEST_KIB)
-			if (pread(direct, buffer, 128 * TEST_KIB, at) < 0)
-				_exit(2);
+		if (transfer_parts(fd, writes))
+			_exit(2);
 		time = test_seconds() - time;
 		_exit(write(result[1], &time, sizeof(time)) != sizeof(time));
 	}
@@ -344,12 +358,14 @@ TEST_F(cgroup, io_is_throttled_as_that_of_the_sender)
 
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, stat(TEST_DISK, &st));
-	snprintf(limit, sizeof(limit), "%u:%u rbps=1048576", major(st.st_rdev),
-		 minor(st.st_rdev));
+	snprintf(limit, sizeof(limit), "%u:%u rbps=1048576 wbps=1048576",
+		 major(st.st_rdev), minor(st.st_rdev));
 	ASSERT_EQ(0, write_cgroup("io.max", limit));
-	EXPECT_LE(1.5, read_in_cgroup(fd));
+	EXPECT_LE(1.5, transfer_in_cgroup(fd, false));
+	EXPECT_LE(1.5, transfer_in_cgroup(fd, true));
 	ASSERT_EQ(0, test_set_parameter("inline_io", "N"));
-	EXPECT_LE(1.5, read_in_cgroup(fd));
+	EXPECT_LE(1.5, transfer_in_cgroup(fd, false));
+	EXPECT_LE(1.5, transfer_in_cgroup(fd, true));
 	ASSERT_EQ(0, test_set_parameter("inline_io", "Y"));
 }
 
