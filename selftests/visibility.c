@@ -5,7 +5,10 @@
  */
 #include <fcntl.h>
 #include <ftw.h>
+#include <linux/blkpg.h>
+#include <linux/fs.h>
 #include <linux/netlink.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -312,8 +315,27 @@ TEST_F(visibility, event_asked_for_in_sysfs_is_not_sent)
 	ASSERT_LE(0, sock);
 	snprintf(path, sizeof(path), "/sys/block/blkfd%llu/uevent",
 		 (unsigned long long)self->id);
-	test_write_text(path, "add");
-	test_write_text(path, "change");
+	EXPECT_EQ(-ENODEV, test_write_text(path, "add"));
+	EXPECT_EQ(-ENODEV, test_write_text(path, "change"));
+	EXPECT_SILENCE();
+}
+
+/* Each would be a disk of its own, with an event and a node. */
+TEST_F(visibility, partitions_are_refused_to_root)
+{
+	struct blkpg_partition partition = { .length = TEST_MIB, .pno = 1 };
+	struct blkpg_ioctl_arg add = {
+		.op = BLKPG_ADD_PARTITION,
+		.datalen = sizeof(partition),
+		.data = &partition,
+	};
+	int sock = listen_uevents();
+
+	ASSERT_LE(0, sock);
+	EXPECT_EQ(-1, ioctl(self->fd, BLKPG, &add));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, ioctl(self->fd, BLKRRPART));
+	EXPECT_EQ(EINVAL, errno);
 	EXPECT_SILENCE();
 }
 
