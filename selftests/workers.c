@@ -4,6 +4,7 @@
  * may do at its end what cannot be done everywhere, and asks where he is: a
  * thread on its way to sleep looks like one that may sleep.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -185,6 +186,67 @@ static bool counts_any(void *path)
 	char count[16];
 
 	return test_read_text(path, count, sizeof(count)) > 0 && strtoul(count, NULL, 10);
+}
+
+/* Of a task, as <linux/sched.h> has them: PF_LOCAL_THROTTLE and PF_MEMALLOC_NOIO. */
+#define WORKER_FLAGS	0x180000
+
+/* The task that is at work for this queue: its directory in /proc, or -ENOENT. */
+static int find_worker(const char *queue, char *path, size_t size)
+{
+	DIR *proc = opendir("/proc");
+	int ret = -ENOENT, length;
+	struct dirent *entry;
+	char comm[64];
+
+	while (ret && proc && (entry = readdir(proc))) {
+		snprintf(path, size, "/proc/%s/comm", entry->d_name);
+		length = test_read_text(path, comm, sizeof(comm));
+		if (length > (int)strlen(queue) &&
+		    !strcmp(comm + length - strlen(queue), queue))
+			ret = 0;
+	}
+	if (!ret)
+		snprintf(path, size, "/proc/%s", entry->d_name);
+	if (proc)
+		closedir(proc);
+	return ret;
+}
+
+/* Of the device of this id; a moment after the thread is there it has them. */
+static bool worker_has_flags(void *id)
+{
+	char queue[32], path[300], stat[512];
+	unsigned long long flags;
+
+	snprintf(queue, sizeof(queue), "+blkfd%ju", (uintmax_t)*(uint64_t *)id);
+	if (find_worker(queue, path, sizeof(path)))
+		return false;
+	strcat(path, "/stat");
+	if (test_read_text(path, stat, sizeof(stat)) <= 0 || !strrchr(stat, ')') ||
+	    sscanf(strrchr(stat, ')'), ") %*c %*d %*d %*d %*d %*d %llu", &flags) != 1)
+		return false;
+	return (flags & WORKER_FLAGS) == WORKER_FLAGS;
+}
+
+/* Else memory that this device is to free, or a limit of dirty pages, could stop it. */
+TEST_F(worker, waits_for_nothing_that_may_wait_for_the_device)
+{
+	static char buf[PAGE] __attribute__((aligned(PAGE)));
+	int direct = test_reopen(self->dev, O_RDONLY | O_DIRECT);
+	uint64_t id = test_id(self->dev);
+	struct io_uring ring;
+
+	ASSERT_LE(0, direct);
+	ASSERT_EQ(0, io_uring_queue_init(1, &ring, 0));
+	io_uring_prep_read(io_uring_get_sqe(&ring), direct, buf, PAGE, 0);
+	ASSERT_EQ(0, kill(self->fuse.server, SIGSTOP));
+	EXPECT_EQ(1, io_uring_submit(&ring));
+	EXPECT_TRUE(test_wait(worker_has_flags, &id, TEST_TIMEOUT_MS));
+	ASSERT_EQ(0, kill(self->fuse.server, SIGCONT));
+	EXPECT_EQ(PAGE, ring_least(&ring, 1));
+	io_uring_queue_exit(&ring);
+	close(direct);
 }
 
 /* All is frozen, as for a sleep, and thawed. */
