@@ -7,12 +7,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ioprio.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -28,6 +30,7 @@
 
 #define TRACE		"/sys/kernel/tracing/instances/blkfd"
 #define TRACE_TRIGGER	TRACE "/events/block/block_bio_complete/trigger"
+#define TRACE_ISSUE	TRACE "/events/block/block_rq_issue"
 #define TRACE_SIZE	(16 * TEST_MIB)
 #define TRACE_STACK	"<stack trace>"
 #define TRACE_ASLEEP	"=> schedule\n"
@@ -35,6 +38,7 @@
 static void trace_stop(void)
 {
 	test_write_text(TRACE_TRIGGER, "!stacktrace");
+	test_write_text(TRACE_ISSUE "/enable", "0");
 	rmdir(TRACE);
 }
 
@@ -310,6 +314,52 @@ TEST_F(worker, leaves_the_backlog_to_another_when_an_end_waits)
 		SKIP(return, "without kernel headers no module was built");
 	ASSERT_EQ(0, ret);
 	EXPECT_EQ(0, test_module_unload(WAITING));
+}
+
+/* Best effort, and not the level that everybody has. */
+#define PRIORITY	IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 1)
+#define PRIORITY_TEXT	" be,0,1 "
+
+static int trace_requests(void)
+{
+	char format[4096];
+
+	trace_stop();
+	if (mkdir(TRACE, 0700))
+		return -errno;
+	if (test_read_text(TRACE_ISSUE "/format", format, sizeof(format)) < 0 ||
+	    !strstr(format, "ioprio"))
+		return -ENOENT;
+	return test_write_text(TRACE_ISSUE "/enable", "1");
+}
+
+/* Of what it sends to the disk below. */
+TEST(priority_is_the_senders)
+{
+	static char buf[PAGE] __attribute__((aligned(PAGE)));
+	int disk = open(TEST_DISK, O_RDWR | O_CLOEXEC), dev, direct, ret;
+	char *text;
+
+	ret = trace_requests();
+	if (ret == -ENOENT)
+		SKIP(trace_stop(); return, "this kernel traces no priorities");
+	ASSERT_EQ(0, ret);
+	dev = test_create(disk, BLKFD_F_DIRECT, 0, 0, 0);
+	ASSERT_LE(0, dev);
+	direct = test_reopen(dev, O_RDONLY | O_DIRECT);
+	ASSERT_LE(0, direct);
+	ASSERT_EQ(0, test_set_parameter("inline_io", "N"));
+	ASSERT_EQ(0, syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, PRIORITY));
+	EXPECT_EQ(PAGE, pread(direct, buf, PAGE, 0));
+	ASSERT_EQ(0, test_set_parameter("inline_io", "Y"));
+	text = trace_read();
+	ASSERT_NE(NULL, text);
+	EXPECT_LT(0, count_in(text, PRIORITY_TEXT)) TH_LOG("%s", text);
+	free(text);
+	trace_stop();
+	close(direct);
+	close(dev);
+	close(disk);
 }
 
 #define DISK		"blkfd_waiting_disk"
