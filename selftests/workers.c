@@ -119,8 +119,6 @@ FIXTURE(worker) {
 
 FIXTURE_SETUP(worker)
 {
-	int ret;
-
 	if (!test_has_module("fuse"))
 		SKIP(return, "this kernel has no fuse");
 	ASSERT_EQ(0, test_private_mounts());
@@ -129,10 +127,6 @@ FIXTURE_SETUP(worker)
 	ASSERT_LE(0, self->file);
 	self->dev = test_create(self->file, 0, 0, 0, 0);
 	ASSERT_LE(0, self->dev);
-	ret = trace_start(self->dev);
-	if (ret == -ENOENT)
-		SKIP(return, "this kernel traces no bios");
-	ASSERT_EQ(0, ret);
 }
 
 FIXTURE_TEARDOWN(worker)
@@ -151,9 +145,13 @@ FIXTURE_TEARDOWN(worker)
 TEST_F(worker, ends_nothing_on_its_way_to_sleep)
 {
 	static char buf[COUNT][PAGE] __attribute__((aligned(PAGE)));
-	int direct = test_reopen(self->dev, O_RDONLY | O_DIRECT);
+	int ret = trace_start(self->dev), direct;
 	struct io_uring ring;
 
+	if (ret == -ENOENT)
+		SKIP(return, "this kernel traces no bios");
+	ASSERT_EQ(0, ret);
+	direct = test_reopen(self->dev, O_RDONLY | O_DIRECT);
 	ASSERT_LE(0, direct);
 	test_fill(self->fuse.data, SIZE, 0, SEED);
 	ASSERT_EQ(0, io_uring_queue_init(COUNT, &ring, 0));
@@ -438,9 +436,14 @@ static int make_image(char *data)
 TEST_F(worker, has_erofs_unpack_where_that_may_sleep)
 {
 	char path[TEST_PATH_MAX];
+	int ret;
 
 	if (!test_has_module("erofs"))
 		SKIP(return, "this kernel has no erofs");
+	ret = trace_start(self->dev);
+	if (ret == -ENOENT)
+		SKIP(return, "this kernel traces no bios");
+	ASSERT_EQ(0, ret);
 	ASSERT_EQ(0, make_image(self->fuse.data));
 	test_fd_path(self->dev, path, sizeof(path));
 	ASSERT_EQ(0, mount(path, TARGET, "erofs", MS_RDONLY, NULL));
