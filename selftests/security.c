@@ -21,6 +21,7 @@
 
 #include "kselftest_harness.h"
 #include "libblkfd.h"
+#include "ring.h"
 #include "testlib.h"
 
 /* Where the structure is smaller, and where libc's headers do not know it yet. */
@@ -142,11 +143,44 @@ TEST_F(holder, has_no_ioctls_of_other_drivers)
 	EXPECT_NE(0, try(self->dev, FITHAW, NULL));
 }
 
+/* Where <linux/blkdev.h> is older than the kernel. */
+#define URING_DISCARD	_IO(0x12, 0)
+
+static int refused_by_uring(struct io_uring *ring)
+{
+	return io_uring_submit(ring) == 1 ? ring_least(ring, 1) : 0;
+}
+
+/* A write, a hole, and a discard that no ioctl is needed for: 0 if all are refused. */
+static int write_by_uring(int fd)
+{
+	const int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+	struct io_uring_sqe *sqe;
+	struct io_uring ring;
+	char data[8] = "data";
+
+	if (io_uring_queue_init(1, &ring, 0))
+		return 1;
+	io_uring_prep_write(io_uring_get_sqe(&ring), fd, data, sizeof(data), 0);
+	if (refused_by_uring(&ring) != -EBADF)
+		return 2;
+	io_uring_prep_fallocate(io_uring_get_sqe(&ring), fd, punch, 0, BLOCK);
+	if (refused_by_uring(&ring) != -EBADF)
+		return 3;
+	sqe = io_uring_get_sqe(&ring);
+	io_uring_prep_rw(IORING_OP_URING_CMD, sqe, fd, NULL, 0, 0);
+	sqe->cmd_op = URING_DISCARD;
+	sqe->addr3 = BLOCK;
+	/* EBADF, or there is no such thing. */
+	return refused_by_uring(&ring) < 0 ? 0 : 4;
+}
+
 static void expect_no_writing(struct __test_metadata *_metadata, int fd)
 {
 	uint64_t range[2] = { 0, BLOCK };
 	int size = 1024;
 	char data[8] = "data";
+	pid_t pid;
 
 	EXPECT_EQ(-1, pwrite(fd, data, sizeof(data), 0));
 	EXPECT_EQ(EBADF, errno);
@@ -160,6 +194,11 @@ static void expect_no_writing(struct __test_metadata *_metadata, int fd)
 	EXPECT_EQ(EBADF, try(fd, BLKZEROOUT, range));
 	EXPECT_EQ(EACCES, try(fd, BLKBSZSET, &size));
 	EXPECT_EQ(EACCES, try(fd, BLKFLSBUF, NULL));
+	/* A child: who has threads, of the kernel's own even, may not leave a namespace. */
+	pid = fork();
+	if (!pid)
+		_exit(write_by_uring(fd));
+	EXPECT_EQ(0, test_reap(pid));
 }
 
 TEST_F(holder, of_a_descriptor_for_reading_reads)
