@@ -591,4 +591,30 @@ TEST_F(mounted, grows_and_keeps_its_files)
 	}
 }
 
+#define DIRS		16
+
+/*
+ * What ext4 is to write with its transaction is in buffers of the device's cache, and
+ * not dirty there yet: beyond the end, too, they are the file system's.
+ */
+TEST_F(mounted, keeps_what_its_journal_holds_beyond_the_end)
+{
+	int dir = open(MOUNT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char name[] = "a", out[4096];
+
+	if (strcmp(variant->fstype, "ext4"))
+		SKIP(return, "xfs has a cache of its own");
+	ASSERT_EQ(0, mount(NULL, MOUNT, NULL, MS_REMOUNT, "commit=600,noinit_itable"));
+	for (int i = 0; i < DIRS; i++, name[0]++)
+		ASSERT_EQ(0, mkdirat(dir, name, 0755));
+	ASSERT_EQ(0, resize(self->fd, TEST_MIB));
+	ASSERT_EQ(0, resize(self->fd, variant->before));
+	EXPECT_EQ(0, syncfs(dir));
+	ASSERT_EQ(0, close(dir));
+	ASSERT_EQ(0, umount(MOUNT));
+	EXPECT_EQ(0, test_run(out, sizeof(out), variant->check)) {
+		TH_LOG("%s", out);
+	}
+}
+
 TEST_HARNESS_MAIN
