@@ -8,8 +8,10 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 
 #include "kselftest_harness.h"
 #include "libblkfd.h"
@@ -172,7 +174,7 @@ static int create(void *arg)
 	return test_create(*(int *)arg, 0, 0, 0, 0);
 }
 
-static void expect_device_or_enomem(struct __test_metadata *_metadata, int ret)
+static void expect_fd_or_enomem(struct __test_metadata *_metadata, int ret)
 {
 	if (ret >= 0)
 		ret = close(ret) ?: -ENOMEM;
@@ -187,8 +189,7 @@ static void refuse_creation(struct __test_metadata *_metadata,
 	ASSERT_LE(0, first);
 	ASSERT_EQ(0, close(first));
 	ASSERT_EQ(0, test_set_spares(spares));
-	ret = refuse_each(_metadata, false, create, &self->file,
-			  expect_device_or_enomem);
+	ret = refuse_each(_metadata, false, create, &self->file, expect_fd_or_enomem);
 	/* No descriptor is lost; the one by which memory was refused was open. */
 	EXPECT_EQ(first + 1, ret);
 	EXPECT_EQ(0, close(ret));
@@ -207,6 +208,84 @@ TEST_F(fail_nth, creation_on_a_spare_fails_and_leaves_nothing)
 	refuse_creation(_metadata, self, TEST_MAX_SPARES);
 }
 
+static int new_instance(void *arg)
+{
+	const struct blkfd_instance bounds = { };
+
+	return blkfd_new_instance(*(int *)arg, &bounds);
+}
+
+TEST_F(fail_nth, new_instance_fails_and_leaves_nothing)
+{
+	int control = blkfd_control(), first = new_instance(&control), ret;
+
+	ASSERT_LE(0, first);
+	ASSERT_EQ(0, close(first));
+	ret = refuse_each(_metadata, false, new_instance, &control, expect_fd_or_enomem);
+	EXPECT_EQ(first + 1, ret);
+	EXPECT_EQ(0, close(ret));
+	EXPECT_EQ(0, close(control));
+}
+
+/* Stops when memory may be refused, and when it was. */
+static void create_in_namespaces(int control, int file)
+{
+	const struct blkfd_create arg = { .fd = file };
+	int ret;
+
+	if (test_enter_user_namespace(0) || test_enter_user_namespace(0) ||
+	    raise(SIGSTOP))
+		_exit(2);
+	ret = test_create_by(control, &arg);
+	raise(SIGSTOP);
+	_exit(ret >= 0 ? 0 : ret == -ENOMEM ? 1 : 3);
+}
+
+static bool waits_stopped(pid_t pid)
+{
+	int status;
+
+	return waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status);
+}
+
+/* Each is charged, as is its owner around it: to accounts that are new, too. */
+TEST_F(fail_nth, creation_in_new_namespaces_fails_and_leaves_nothing)
+{
+	int control = blkfd_control(), status, i;
+	struct tasks tasks;
+	bool refused = true;
+	char name[16];
+	pid_t pid;
+
+	ASSERT_LE(0, control);
+	for (i = 1; refused && i < NTH_MAX; i++) {
+		pid = fork();
+		ASSERT_LE(0, pid);
+		if (!pid)
+			create_in_namespaces(control, self->file);
+		ASSERT_TRUE(waits_stopped(pid));
+		tasks.count = 0;
+		snprintf(name, sizeof(name), "%d", pid);
+		add_task(&tasks, name);
+		ASSERT_EQ(1, tasks.count);
+		ASSERT_EQ(0, refuse_nth(&tasks, i));
+		ASSERT_EQ(0, kill(pid, SIGCONT));
+		ASSERT_TRUE(waits_stopped(pid));
+		refused = was_refused(&tasks);
+		ASSERT_EQ(0, refuse_nth(&tasks, 0));
+		forget_tasks(&tasks);
+		ASSERT_EQ(0, kill(pid, SIGCONT));
+		status = test_reap(pid);
+		EXPECT_TRUE(!status || (refused && status == 1)) TH_LOG("ended with %d", status);
+	}
+	TH_LOG("%d allocations were refused", i - 2);
+	EXPECT_LT(2, i);
+	EXPECT_FALSE(refused);
+	EXPECT_EQ(0, close(control));
+	EXPECT_EQ(0, close(self->dev));
+	EXPECT_TRUE(test_wait_none());
+}
+
 static int reopen(void *arg)
 {
 	char path[BLKFD_PATH_MAX];
@@ -221,8 +300,7 @@ static int reopen(void *arg)
 
 TEST_F(fail_nth, device_outlives_failing_opens)
 {
-	int ret = refuse_each(_metadata, false, reopen, &self->dev,
-			      expect_device_or_enomem);
+	int ret = refuse_each(_metadata, false, reopen, &self->dev, expect_fd_or_enomem);
 
 	EXPECT_EQ(0, close(ret));
 	EXPECT_EQ(0, test_write_pattern(self->dev, 0, SIZE, 1));
@@ -328,10 +406,28 @@ static int live_and_die(void *arg)
 	return close(fd) ? -errno : ret;
 }
 
+/* The workers' part of it, too; this thread would not find it for want of memory. */
+static int live_and_be_gone(void *arg)
+{
+	static char buf[4096];
+	int fd = create(arg), ret = 0;
+	uint64_t id;
+
+	if (fd < 0)
+		return fd;
+	id = test_id(fd);
+	if (pwrite(fd, buf, sizeof(buf), 0) < 0)
+		ret = -errno;
+	if (close(fd))
+		ret = -errno;
+	return test_wait_gone(id) ? ret : -EBUSY;
+}
+
 static void refuse_life(struct __test_metadata *_metadata,
 			FIXTURE_DATA(fail_nth) *self, bool workers)
 {
-	ASSERT_EQ(0, refuse_each(_metadata, workers, live_and_die, &self->file,
+	ASSERT_EQ(0, refuse_each(_metadata, workers,
+				 workers ? live_and_be_gone : live_and_die, &self->file,
 				 expect_done_or_enomem));
 	EXPECT_EQ(0, close(self->dev));
 	EXPECT_TRUE(test_wait_none());
