@@ -160,7 +160,7 @@ TEST_F(command, exec_ends_with_its_terminal)
 /* What it does at the start is slowed down: the command ends meanwhile. */
 TEST_F(command, exec_ends_though_sigchld_is_ignored)
 {
-	EXPECT_EQ(7, RUN(MAKE_FILE "timeout -s KILL 200 "
+	EXPECT_EQ(7, RUN(MAKE_FILE "timeout -s KILL $((200 * ${TEST_SLOWDOWN:-1})) "
 			 "strace -o log --kill-on-exit -e inject=munmap:delay_exit=1000000 "
 			 "env --ignore-signal=CHLD blkfd exec $f -- sh -c 'exit 7'"))
 		TH_LOG("%s", self->out);

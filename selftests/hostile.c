@@ -362,7 +362,7 @@ static bool is_crowded(void *control)
 	return !blkfd_get_limits(*(int *)control, &limits) && limits.devices > CROWD;
 }
 
-TEST_F_TIMEOUT(hostile, neighbour_keeps_nobody_from_building, 600)
+TEST_F_TIMEOUT(hostile, neighbour_keeps_nobody_from_building, 1000)
 {
 	struct party burner = { "burner", HOSTILE, burn_for_ever, 0 };
 	struct party hostile = { "hostile", HOSTILE, attack_for_ever, 0 };

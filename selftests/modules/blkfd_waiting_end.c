@@ -16,7 +16,7 @@ static char *device;
 module_param(device, charp, 0400);
 MODULE_PARM_DESC(device, "Path of the device");
 
-#define BLKFD_WAIT	(10 * HZ)
+#define BLKFD_WAIT	(100 * HZ)
 
 static DECLARE_COMPLETION(blkfd_first_over);
 static DECLARE_COMPLETION(blkfd_second_over);
