@@ -65,7 +65,9 @@ TEST_F(containers, podman_may_not_mount_without_it)
 TEST_F(containers, podman_killed_leaves_nothing)
 {
 	TEST_EXPECT_RUN(255, "", test_shell, RECIPE
-			"podman 0 's/run --rm/& --timeout 5/\ns/mkfs.ext4 .*/sleep 1000/'");
+			"podman 0 's/run --rm/& --timeout 20/\ns/mkfs.ext4 .*/sleep 1000/'");
+	/* The builder had begun. */
+	EXPECT_EQ(0, access("work/disk.img", F_OK));
 }
 
 TEST_F(containers, podman_rootless)
