@@ -712,6 +712,28 @@ static void report(uint64_t seed, double start)
 	fprintf(stderr, "\n");
 }
 
+static uint64_t count_succeeded(const char *name)
+{
+	for (unsigned int i = 0; i < fuzz_calls_kinds(); i++)
+		if (!strcmp(fuzz_calls_name(i), name))
+			return shared->counts.succeeded[i];
+	return 0;
+}
+
+/* Without these, most of what there is to find is not looked for. */
+static void expect_succeeded(struct __test_metadata *_metadata)
+{
+	static const char *const names[] = {
+		"create", "resize", "mount", "map", "write", "uring",
+	};
+
+	for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		EXPECT_LT(0, count_succeeded(names[i])) {
+			TH_LOG("no %s", names[i]);
+		}
+	}
+}
+
 static bool is_unused(void *arg)
 {
 	struct blkfd_limits limits;
@@ -735,6 +757,7 @@ TEST_F_TIMEOUT(fuzz, changed_programs_do_no_harm, 80000)
 {
 	EXPECT_EQ(0, run_workers(self->seed, test_rounds(20000)));
 	report(self->seed, self->start);
+	expect_succeeded(_metadata);
 	EXPECT_EQ(0, save_all());
 	fuzz_calls_exit();
 	EXPECT_TRUE(test_wait(is_unused, NULL, 2 * TEST_TIMEOUT_MS));
