@@ -16,6 +16,7 @@
 #include <linux/mempool.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/blkfd.h>
 
@@ -26,6 +27,14 @@
 
 /* Commands of one device that may wait at once; others wait for a worker. */
 #define BLKFD_WORKERS 4
+
+/*
+ * Commands of one device that workers may have at once, as a disk has tags, and how many
+ * are left when those go on who wait to send more. Nothing else keeps anybody from
+ * sending more than there is memory for.
+ */
+#define BLKFD_WORKER_DEPTH 128
+#define BLKFD_WORKER_ROOM (BLKFD_WORKER_DEPTH * 3 / 4)
 
 #define BLKFD_FLAGS (BLKFD_F_RDONLY | BLKFD_F_DIRECT | BLKFD_F_NODISCARD)
 
@@ -265,6 +274,11 @@ struct blkfd_device {
 	spinlock_t worker_lock;		/* backlog, and who is awake */
 	struct blkfd_io_list backlog;	/* worker_lock */
 	unsigned int workers_awake;	/* worker_lock */
+	/* Commands that came to the workers, and are not over. */
+	atomic_t worker_count;
+	/* Those were BLKFD_WORKER_DEPTH, and not BLKFD_WORKER_ROOM since. */
+	bool workers_full;
+	wait_queue_head_t worker_room;
 	struct blkfd_worker workers[BLKFD_WORKERS];
 	struct workqueue_struct *worker_queue;
 };
@@ -371,5 +385,8 @@ void blkfd_worker_exit(void);
 int blkfd_worker_init_device(struct blkfd_device *dev);
 void blkfd_worker_exit_device(struct blkfd_device *dev);
 void blkfd_worker_queue(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
+bool blkfd_worker_has_room(struct blkfd_device *dev);
+void blkfd_worker_wait_for_room(struct blkfd_device *dev);
+void blkfd_worker_make_room(struct blkfd_device *dev);
 
 #endif /* BLKFD_BLKFD_H */

@@ -224,10 +224,12 @@ void blkfd_io_end(struct blkfd_io_cmd *cmd)
 			blkfd_io_note_loss(dev, bio);
 		}
 	}
-	if (cmd->by_worker)
+	if (cmd->by_worker) {
 		this_cpu_inc(dev->io_stats->worker_ios);
-	else
+		blkfd_worker_make_room(dev);
+	} else {
 		this_cpu_inc(dev->io_stats->inline_ios);
+	}
 	blkfd_io_account_end(cmd);
 	blkfd_io_free(dev, cmd);
 	bio_endio(bio);
@@ -790,9 +792,11 @@ void blkfd_io_exit_device(struct blkfd_device *dev)
 void blkfd_io_submit(struct bio *bio)
 {
 	struct blkfd_device *dev = blkfd_io_device(bio);
-	struct blkfd_io_cmd *cmd;
+	bool nowait = bio->bi_opf & REQ_NOWAIT;
+	struct blkfd_io_cmd *cmd = NULL;
 
-	cmd = blkfd_io_alloc(dev, bio);
+	if (!nowait || blkfd_worker_has_room(dev))
+		cmd = blkfd_io_alloc(dev, bio);
 	if (!cmd) {
 		bio_wouldblock_error(bio);
 		return;
@@ -801,8 +805,11 @@ void blkfd_io_submit(struct bio *bio)
 		cmd->memcg = blkfd_cgroup_get_memcg(bio,
 						    dev->disk->part0->bd_mapping);
 	blkfd_io_account_start(cmd);
-	if (!blkfd_inline_submit(dev, cmd))
-		blkfd_worker_queue(dev, cmd);
+	if (blkfd_inline_submit(dev, cmd))
+		return;
+	if (!nowait)
+		blkfd_worker_wait_for_room(dev);
+	blkfd_worker_queue(dev, cmd);
 }
 
 int blkfd_io_init(void)

@@ -85,11 +85,67 @@ void blkfd_worker_queue(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 {
 	unsigned long flags;
 
+	if (!cmd->by_worker)
+		atomic_inc(&dev->worker_count);
 	cmd->by_worker = true;
 	spin_lock_irqsave(&dev->worker_lock, flags);
 	blkfd_io_list_add(&dev->backlog, cmd);
 	blkfd_worker_wake(dev);
 	spin_unlock_irqrestore(&dev->worker_lock, flags);
+}
+
+/**
+ * blkfd_worker_has_room - whether one more command would be taken without a wait
+ * @dev: The device.
+ *
+ * Returns: so at the moment.
+ */
+bool blkfd_worker_has_room(struct blkfd_device *dev)
+{
+	return !READ_ONCE(dev->workers_full) &&
+	       atomic_read(&dev->worker_count) < BLKFD_WORKER_DEPTH;
+}
+
+static void blkfd_worker_end_full(struct blkfd_device *dev)
+{
+	WRITE_ONCE(dev->workers_full, false);
+	wake_up_all(&dev->worker_room);
+}
+
+/**
+ * blkfd_worker_wait_for_room - wait until workers may have one more command
+ * @dev: The device.
+ *
+ * For tasks of processes, who may send one page, or none, without an end. The kernel's
+ * own threads send what they have memory for, and must not wait for a file: one that
+ * writes a device's cache back, or ends I/O, does so for others as well.
+ *
+ * Workers need nothing of whoever waits here but what is in his plug, which goes when he
+ * goes to sleep. Several who come at once may exceed the depth by as many.
+ */
+void blkfd_worker_wait_for_room(struct blkfd_device *dev)
+{
+	if (!current->mm || blkfd_worker_has_room(dev))
+		return;
+	WRITE_ONCE(dev->workers_full, true);
+	/* Either this sees the last one go that has to, or that one sees the above. */
+	smp_mb();
+	if (atomic_read(&dev->worker_count) <= BLKFD_WORKER_ROOM)
+		blkfd_worker_end_full(dev);
+	io_wait_event(dev->worker_room, !READ_ONCE(dev->workers_full));
+}
+
+/**
+ * blkfd_worker_make_room - a command that came to the workers is over
+ * @dev: The device.
+ *
+ * Context: any.
+ */
+void blkfd_worker_make_room(struct blkfd_device *dev)
+{
+	if (atomic_dec_return(&dev->worker_count) == BLKFD_WORKER_ROOM &&
+	    READ_ONCE(dev->workers_full))
+		blkfd_worker_end_full(dev);
 }
 
 /*
@@ -353,6 +409,7 @@ int blkfd_worker_init_device(struct blkfd_device *dev)
 	int i;
 
 	spin_lock_init(&dev->worker_lock);
+	init_waitqueue_head(&dev->worker_room);
 	blkfd_io_list_init(&dev->backlog);
 	for (i = 0; i < BLKFD_WORKERS; i++) {
 		worker = &dev->workers[i];

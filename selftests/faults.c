@@ -1733,6 +1733,76 @@ TEST_F(memory, oom_killed_builder_leaves_no_device)
 	EXPECT_GONE(&self->below);
 }
 
+/* Who sends without an end */
+
+#define FLOOD		512
+#define FLOOD_STEP	(4ULL << 30)
+
+FIXTURE(flood) {
+	struct below below;
+};
+
+/* Of a file of this length, a discard is so many bios. */
+static int open_long(struct below *below)
+{
+	int file = open_ext4(below);
+
+	return file < 0 ? file : ftruncate(file, FLOOD * FLOOD_STEP) ? -errno : file;
+}
+
+FIXTURE_SETUP(flood)
+{
+	const struct fault fault = { .open = open_long };
+
+	below_setup(_metadata, &self->below, &fault, 0);
+}
+
+FIXTURE_TEARDOWN(flood)
+{
+	thaw(&self->below);
+	below_drop(&self->below);
+}
+
+static int work_discard(struct below *below)
+{
+	uint64_t range[2] = { 0, FLOOD * FLOOD_STEP };
+	int dev = test_create(below->file, 0, 0, 0, 0);
+
+	*below->reached = true;
+	return dev < 0 ? dev : ioctl(dev, BLKDISCARD, range) ? -errno : 0;
+}
+
+/* Writes, and what else is no read, of the device made after ours. */
+static long long in_flight(struct below *below)
+{
+	unsigned long long reads, writes;
+	char path[64], text[64];
+
+	snprintf(path, sizeof(path), "/sys/block/blkfd%llu/inflight",
+		 (unsigned long long)below->id + 1);
+	return test_read_text(path, text, sizeof(text)) < 0 ||
+	       sscanf(text, "%llu %llu", &reads, &writes) != 2 ? -1 : (long long)writes;
+}
+
+/* The sender waits, as for a disk whose tags are in use: memory has an end, too. */
+TEST_F(flood, is_held_back)
+{
+	long long before;
+	pid_t pid;
+
+	ASSERT_EQ(0, freeze(&self->below));
+	pid = start(&self->below, work_discard);
+	ASSERT_WAITS(pid);
+	before = in_flight(&self->below);
+	EXPECT_LT(64, before);
+	EXPECT_GT(FLOOD / 2, before);
+	ASSERT_IS_HELD(pid);
+	EXPECT_EQ(before, in_flight(&self->below));
+	ASSERT_EQ(0, thaw(&self->below));
+	EXPECT_EQ(0, test_reap(pid));
+	EXPECT_GONE(&self->below);
+}
+
 /* NFS */
 
 FIXTURE(nfs) {
