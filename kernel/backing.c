@@ -27,13 +27,18 @@ static struct block_device *blkfd_backing_bdev(struct file *file)
 	return S_ISBLK(inode->i_mode) ? I_BDEV(inode) : NULL;
 }
 
-/*
- * Whose pages the file's data is in, and whose blocks: an overlay's inode has neither.
- * The real file's inode with its data, not one with metadata alone: what a file that is
- * open for writing is written to. One that is open for reading alone may be copied to
- * another file system later, with larger blocks: its reads are right or fail there.
+/**
+ * blkfd_backing_inode - whose pages a file's data is in, and whose blocks
+ * @file: The file.
+ *
+ * An overlay's inode has neither. The real file's inode with its data, not one with
+ * metadata alone: what a file that is open for writing is written to. One that is open
+ * for reading alone may be copied to another file system later, with larger blocks: its
+ * reads are right or fail there.
+ *
+ * Returns: The inode, which lives as long as @file is open.
  */
-static struct inode *blkfd_backing_inode(struct file *file)
+struct inode *blkfd_backing_inode(struct file *file)
 {
 	struct inode *inode = d_real_inode(file->f_path.dentry);
 

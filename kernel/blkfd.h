@@ -250,6 +250,8 @@ struct blkfd_device {
 
 	/* I/O makes pages of the file, for which somebody has to pay. */
 	bool takes_pages;
+	/* When they are written, their memory can be had for something else. */
+	bool gives_pages_back;
 
 	struct blkfd_io_stats __percpu *io_stats;
 	atomic64_t io_errors;
@@ -284,6 +286,7 @@ struct blkfd_device {
 };
 
 /* backing.c */
+struct inode *blkfd_backing_inode(struct file *file);
 int blkfd_backing_check(struct file *file, const struct blkfd_create *arg,
 			struct blkfd_window *window);
 int blkfd_backing_open(struct blkfd_window *window);

@@ -5,6 +5,7 @@
  * it, else by workers. A command belongs to whoever runs it; a bio ends last of
  * all, since the file may be released as soon as nobody waits for I/O any more.
  */
+#include <linux/backing-dev.h>
 #include <linux/bio.h>
 #include <linux/blk-cgroup.h>
 #include <linux/blkdev.h>
@@ -332,13 +333,14 @@ blkfd_io_cgroup(const struct blkfd_io_cmd *cmd)
 /*
  * A cgroup whose memory is all pages that are being written to the device has none
  * for the file's own pages, and gets none before they are written: there, and there
- * alone, the file's are charged to nobody. To find out that there is none takes the
+ * alone, the file's are charged to nobody, and only if they are free again when they
+ * are written, as those of tmpfs never are. To find out that there is none takes the
  * kernel long: what comes soon after is not tried first.
  */
 static bool blkfd_io_try_uncharged(struct blkfd_device *dev,
 				   struct blkfd_io_cmd *cmd)
 {
-	if (cmd->result != -ENOMEM || cmd->uncharged)
+	if (cmd->result != -ENOMEM || cmd->uncharged || !dev->gives_pages_back)
 		return false;
 	WRITE_ONCE(dev->full_cgroup, blkfd_io_cgroup(cmd));
 	WRITE_ONCE(dev->full_until, jiffies + BLKFD_IO_FULL_TIME);
@@ -747,6 +749,8 @@ int blkfd_io_init_device(struct blkfd_device *dev)
 	int ret;
 
 	dev->takes_pages = blkfd_io_takes_pages(&dev->window);
+	dev->gives_pages_back =
+		mapping_can_writeback(blkfd_backing_inode(dev->window.file)->i_mapping);
 	dev->flushed_wb_err = dev->window.file->f_wb_err;
 	blkfd_inline_init_device(dev);
 	dev->io_stats = alloc_percpu_gfp(struct blkfd_io_stats,

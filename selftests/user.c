@@ -476,6 +476,45 @@ TEST_F(cgroup, is_not_waited_for_by_a_thread_that_writes_back)
 	EXPECT_EQ(0, test_write_text(ALL_CGROUPS, "+io"));
 }
 
+static int write_page(void *dev)
+{
+	return test_write_pattern(*(int *)dev, 0, 4096, 1);
+}
+
+/*
+ * What is dirty on a device of a file, when the cgroup that pays for it has no memory
+ * and nobody to be killed for it; 0 or an errno.
+ */
+static int flush_without_memory(int file)
+{
+	int fd = test_create(file, 0, 0, 0, 0), ret;
+	pid_t pid = test_start_member(CGROUP, write_page, &fd);
+
+	if (pid <= 0)
+		return -1;
+	test_end_member(pid);
+	if (write_cgroup("memory.max", "0"))
+		return -1;
+	ret = fsync(fd) ? errno : 0;
+	close(fd);
+	return write_cgroup("memory.max", "max") ? -1 : ret;
+}
+
+/* Else one who has no more than that could put into a memfd what he likes. */
+TEST_F(cgroup, without_memory_has_what_is_dirty_written_to_files_but_not_to_memory)
+{
+	int file;
+
+	ASSERT_EQ(0, test_scratch_mount("ext4", NULL));
+	file = test_tmpfile(TEST_DIR "/ext4", TEST_MIB);
+	EXPECT_EQ(0, flush_without_memory(file));
+	EXPECT_EQ(0, test_check_pattern(file, 0, 4096, 1));
+	close(file);
+	file = test_memfd(TEST_MIB);
+	EXPECT_EQ(EIO, flush_without_memory(file));
+	close(file);
+}
+
 #define LATER_WRITTEN	(16 * TEST_MIB)
 
 static int write_file(void *path)
