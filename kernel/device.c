@@ -29,14 +29,16 @@ static int blkfd_device_open(struct gendisk *disk, blk_mode_t mode)
 
 /*
  * Closing the device writes what is dirty, and tells nobody of an error: whoever has the
- * file open is told by fsync() of that. A disk's mapping is the file system's on it.
+ * file open is told by fsync() of that, which for an overlay's is one of the real file.
+ * A disk's mapping is the file system's on it.
  */
 static void blkfd_device_leave_loss(struct blkfd_device *dev)
 {
 	struct file *file = dev->window.file;
 
 	if (S_ISREG(file_inode(file)->i_mode))
-		filemap_set_wb_err(file->f_mapping, xchg(&dev->write_error, 0));
+		filemap_set_wb_err(blkfd_backing_inode(file)->i_mapping,
+				   xchg(&dev->write_error, 0));
 }
 
 /*

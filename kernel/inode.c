@@ -185,7 +185,11 @@ static long blkfd_inode_compat_ioctl(struct file *file, unsigned int cmd,
 	return blkfd_inode_ioctl_of_writer(file, cmd, compat_ptr(arg));
 }
 
-/* Tells of what blkfd_io_note_loss() has noted. */
+/*
+ * Tells of what blkfd_io_note_loss() has noted. That is told once, to one of those who
+ * may write the device: who may not, and is told as often as he asks, is not to keep it
+ * from them.
+ */
 static int blkfd_inode_fsync(struct file *file, loff_t start, loff_t end,
 			     int datasync)
 {
@@ -196,7 +200,8 @@ static int blkfd_inode_fsync(struct file *file, loff_t start, loff_t end,
 	/* The flush that has just failed is one of those noted, too. */
 	if (ret)
 		ret = file_check_and_advance_wb_err(file) ?: ret;
-	lost = xchg(&dev->write_error, 0);
+	lost = file->f_mode & FMODE_WRITE ? xchg(&dev->write_error, 0) :
+					    READ_ONCE(dev->write_error);
 	return ret ?: lost;
 }
 

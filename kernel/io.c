@@ -187,6 +187,17 @@ static int blkfd_io_sync_flags(struct blkfd_device *dev, struct bio *bio)
 }
 
 /*
+ * Who opened a read-only device for reading can send it writes: the block layer
+ * warns and lets them through. Its file was not opened for that, and may have
+ * no write_iter.
+ */
+static bool blkfd_io_is_refused(struct blkfd_device *dev, struct bio *bio)
+{
+	return dev->window.flags & BLKFD_F_RDONLY && bio->bi_iter.bi_size &&
+	       op_is_write(bio_op(bio));
+}
+
+/*
  * What was written to the device and did not get to the file is told by fsync() of the
  * device, though it is the file system on it that met the error, or a flush of somebody
  * else's: the file tells of its own loss but once. If it was a write that was told, and
@@ -197,6 +208,9 @@ static void blkfd_io_note_loss(struct blkfd_device *dev, struct bio *bio)
 	int error = blk_status_to_errno(bio->bi_status);
 
 	if (!op_is_write(bio_op(bio)) || bio_op(bio) == REQ_OP_DISCARD)
+		return;
+	/* Refused, and not lost. */
+	if (blkfd_io_is_refused(dev, bio))
 		return;
 	if (bio->bi_iter.bi_size)
 		WRITE_ONCE(dev->write_error, error);
@@ -664,17 +678,6 @@ static int blkfd_io_write_zeroes(struct blkfd_device *dev, struct bio *bio)
 	if (ret == -EOPNOTSUPP && punch == may_punch)
 		blk_queue_disable_write_zeroes(dev->disk->queue);
 	return ret ?: blkfd_io_lengthen(dev, bio);
-}
-
-/*
- * Who opened a read-only device for reading can send it writes: the block layer
- * warns and lets them through. Its file was not opened for that, and may have
- * no write_iter.
- */
-static bool blkfd_io_is_refused(struct blkfd_device *dev, struct bio *bio)
-{
-	return dev->window.flags & BLKFD_F_RDONLY && bio->bi_iter.bi_size &&
-	       op_is_write(bio_op(bio));
 }
 
 static int blkfd_io_allocate(struct blkfd_device *dev, struct bio *bio)

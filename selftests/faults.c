@@ -1449,14 +1449,19 @@ TEST_F(loss, that_a_write_was_told_of_is_told_once_more_by_fsync)
 	struct below *below = &self->below;
 	int dev = test_create(below->file, BLKFD_F_DIRECT, 0, SIZE, 0);
 	int direct = test_reopen(dev, O_RDWR | O_DIRECT);
+	int reader = test_reopen(dev, O_RDONLY);
 
 	ASSERT_EQ(0, test_dm_replace(DM_NAME, DM_WRITE_ERROR));
 	ASSERT_EQ(EIO, write_error(direct, 0));
 	ASSERT_EQ(0, test_dm_replace(DM_NAME, DM_LINEAR));
+	/* Who may read alone cannot take it from the others. */
+	EXPECT_EQ(-1, fsync(reader));
 	EXPECT_EQ(-1, fsync(dev));
 	EXPECT_EQ(EIO, errno);
 	EXPECT_EQ(0, fsync(dev));
 	EXPECT_EQ(0, fsync(direct));
+	EXPECT_EQ(0, fsync(reader));
+	close(reader);
 	close(direct);
 	close(dev);
 	expect_works(_metadata, below);

@@ -1098,6 +1098,8 @@ FIXTURE_VARIANT_ADD(io_full, ext4_direct) {
 
 FIXTURE_VARIANT_ADD(io_full, xfs_buffered) { .fstype = "xfs" };
 
+FIXTURE_VARIANT_ADD(io_full, overlay_buffered) { .fstype = "overlay" };
+
 #define FULL_DIR	TEST_DIR "/full"
 #define FULL_SIZE	(32 * TEST_MIB)
 #define FULL_KEPT	TEST_MIB
@@ -1119,6 +1121,17 @@ static int mount_full_xfs(void)
 	return ret ? -errno : 0;
 }
 
+/* Of what is mounted there, in its place. */
+static int mount_full_overlay(void)
+{
+	if (mkdir(FULL_DIR "/lower", 0755) || mkdir(FULL_DIR "/upper", 0755) ||
+	    mkdir(FULL_DIR "/work", 0755) ||
+	    mount("overlay", FULL_DIR, "overlay", 0, "lowerdir=" FULL_DIR "/lower,"
+		  "upperdir=" FULL_DIR "/upper,workdir=" FULL_DIR "/work"))
+		return -errno;
+	return 0;
+}
+
 static int mount_small(const char *fstype)
 {
 	if (mkdir(FULL_DIR, 0755))
@@ -1130,7 +1143,9 @@ static int mount_small(const char *fstype)
 	if (test_command("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0",
 			 TEST_DISK, "16M"))
 		return -EIO;
-	return mount(TEST_DISK, FULL_DIR, "ext4", 0, NULL) ? -errno : 0;
+	if (mount(TEST_DISK, FULL_DIR, "ext4", 0, NULL))
+		return -errno;
+	return strcmp(fstype, "overlay") ? 0 : mount_full_overlay();
 }
 
 FIXTURE_SETUP(io_full)
@@ -1155,7 +1170,8 @@ FIXTURE_TEARDOWN(io_full)
 	close(self->direct);
 	close(self->dev);
 	close(self->file);
-	umount(FULL_DIR);
+	while (!umount(FULL_DIR))
+		;
 }
 
 /* Direct writes in steps until one fails: its errno; 0 if none does. */
@@ -1620,6 +1636,11 @@ TEST_F(io_errors, of_writes_to_a_read_only_device)
 	EXPECT_EQ(info.writes, info.errors);
 	EXPECT_EQ(0, test_check_pattern(self->file, 0, pages * PAGE, SEED));
 	EXPECT_EQ(0, close(top));
+	/* It is not one that the file has lost. */
+	ASSERT_EQ(0, test_dm_remove(DM_NAME));
+	EXPECT_EQ(0, close(self->dev));
+	self->dev = -1;
+	EXPECT_EQ(0, sync_file_range(self->file, 0, 0, SYNC_FILE_RANGE_WRITE_AND_WAIT));
 }
 
 static uint64_t first_extent(int file)
