@@ -43,17 +43,22 @@ static bool blkfd_inline_is_on(const struct file *file, unsigned long magic)
 
 /*
  * FMODE_NOWAIT is no promise: btrfs waits for an inode's i_rwsem in direct reads,
- * ntfs in all, asked not to or not. With the same file system above, the task may
- * hold that of another inode. Those that are known not to:
+ * ntfs in all, and f2fs, in its mode for zoned disks, for direct writes, asked not to
+ * or not. With the same file system above, the task may hold that of another inode.
+ * And what the disk cannot do, as dm-crypt cannot, the file system takes for its error,
+ * and reports. Those that are known not to wait:
  */
 static bool blkfd_inline_keeps_nowait(const struct file *file)
 {
+	struct inode *inode = file_inode(file);
+
 	if (!(file->f_mode & FMODE_NOWAIT))
 		return false;
-	return S_ISBLK(file_inode(file)->i_mode) ||
-	       blkfd_inline_is_on(file, EXT4_SUPER_MAGIC) ||
-	       blkfd_inline_is_on(file, F2FS_SUPER_MAGIC) ||
-	       blkfd_inline_is_on(file, XFS_SUPER_MAGIC);
+	if (S_ISBLK(inode->i_mode))
+		return true;
+	return (blkfd_inline_is_on(file, EXT4_SUPER_MAGIC) ||
+		blkfd_inline_is_on(file, XFS_SUPER_MAGIC)) &&
+	       bdev_nowait(inode->i_sb->s_bdev);
 }
 
 /* tmpfs knows no IOCB_NOWAIT, but its reads wait for swap at most. */
@@ -72,9 +77,7 @@ static bool blkfd_inline_can_read(const struct blkfd_window *window)
 
 /*
  * Into the page cache, xfs writes all that is dirty when it runs out of space,
- * asked not to wait or not; ext4 and f2fs cannot be asked. Direct writes of f2fs
- * wait for a checkpoint; with f2fs above, the task may hold what that one's
- * waits for.
+ * asked not to wait or not; ext4 cannot be asked.
  */
 static bool blkfd_inline_can_write(const struct blkfd_window *window)
 {
@@ -84,9 +87,7 @@ static bool blkfd_inline_can_write(const struct blkfd_window *window)
 		return false;
 	if (shmem_mapping(file->f_mapping))
 		return true;
-	return blkfd_inline_keeps_nowait(file) &&
-	       !blkfd_inline_is_on(file, F2FS_SUPER_MAGIC) &&
-	       window->flags & BLKFD_F_DIRECT;
+	return blkfd_inline_keeps_nowait(file) && window->flags & BLKFD_F_DIRECT;
 }
 
 /*
@@ -181,8 +182,7 @@ static bool blkfd_inline_in_transaction(void)
  */
 static bool blkfd_inline_in_reclaim_scope(void)
 {
-	return current->flags & (PF_MEMALLOC | PF_MEMALLOC_NOFS |
-				 PF_MEMALLOC_NOIO | PF_KSWAPD);
+	return current->flags & (PF_MEMALLOC | PF_MEMALLOC_NOFS | PF_MEMALLOC_NOIO);
 }
 
 /* The file system below, and the drivers below that, want half of a stack. */
@@ -251,13 +251,13 @@ static bool blkfd_inline_is_whole(const struct blkfd_device *dev,
  * writes what many have made dirty.
  */
 static bool blkfd_inline_allows_write(struct blkfd_device *dev,
-				      struct blkfd_io_cmd *cmd)
+				      const struct bio *bio)
 {
-	if (!blkfd_inline_is_whole(dev, cmd->bio) || blkfd_inline_is_sync(dev) ||
+	if (!blkfd_inline_is_whole(dev, bio) || blkfd_inline_is_sync(dev) ||
 	    blkfd_inline_has_file_limit())
 		return false;
 	if (shmem_mapping(dev->window.file->f_mapping))
-		return current->mm && blkfd_io_is_charged(dev, cmd);
+		return current->mm;
 	return !blkfd_inline_times_are_due(dev);
 }
 
@@ -272,18 +272,16 @@ static bool blkfd_inline_is_hopeless(struct blkfd_device *dev)
 	return misses % BLKFD_INLINE_RETRY;
 }
 
-static bool blkfd_inline_is_allowed(struct blkfd_device *dev,
-				    struct blkfd_io_cmd *cmd)
+static bool blkfd_inline_is_allowed(struct blkfd_device *dev, struct bio *bio)
 {
-	struct bio *bio = cmd->bio;
-
 	if (!READ_ONCE(blkfd_inline_io) || !blkfd_inline_suits_bio(dev, bio) ||
 	    !blkfd_inline_suits_locks(dev, bio) ||
 	    blkfd_inline_in_transaction() || blkfd_inline_in_reclaim_scope() ||
-	    !blkfd_inline_has_stack() || !blkfd_cgroup_is_current(bio) ||
-	    blkfd_inline_is_hopeless(dev))
+	    !blkfd_inline_has_stack() || !blkfd_cgroup_is_current(bio))
 		return false;
-	return bio_op(bio) == REQ_OP_READ || blkfd_inline_allows_write(dev, cmd);
+	if (op_is_write(bio_op(bio)) && !blkfd_inline_allows_write(dev, bio))
+		return false;
+	return !blkfd_inline_is_hopeless(dev);
 }
 
 static ssize_t blkfd_inline_write_locked(struct kiocb *iocb,
@@ -397,7 +395,7 @@ static bool blkfd_inline_transfer(struct blkfd_device *dev,
  */
 bool blkfd_inline_submit(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 {
-	if (!blkfd_inline_is_allowed(dev, cmd))
+	if (!blkfd_inline_is_allowed(dev, cmd->bio))
 		return false;
 	cmd->nowait = true;
 	/* Thawing may depend on what the task does next. */

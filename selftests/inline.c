@@ -158,7 +158,6 @@ FIXTURE_VARIANT_ADD(way, ext4_direct) {
 FIXTURE_VARIANT_ADD(way, f2fs_direct) {
 	.fstype = "f2fs",
 	.flags = BLKFD_F_DIRECT,
-	.reads = true,
 };
 
 FIXTURE_VARIANT_ADD(way, btrfs_direct) {
@@ -190,7 +189,6 @@ FIXTURE_VARIANT_ADD(way, ext4) {
 
 FIXTURE_VARIANT_ADD(way, f2fs) {
 	.fstype = "f2fs",
-	.reads = true,
 };
 
 FIXTURE_VARIANT_ADD(way, btrfs) {
@@ -322,6 +320,42 @@ TEST_F(way, parameter_leaves_all_to_workers)
 	EXPECT_EQ(2 * COUNT, info.worker_ios);
 }
 
+/*
+ * What such a disk refuses ext4 and xfs take for an error of the disk, and tell whoever
+ * watches for those.
+ */
+static long long inline_over(const char *type, const char *rest)
+{
+	char table[160], dir[] = TEST_DIR "/dm";
+	struct rig rig = { .file = -1 };
+	struct blkfd_info before, info;
+	int ret = -1;
+
+	snprintf(table, sizeof(table), "0 655360 %s %s 0%s", type, TEST_DISK, rest);
+	if (test_dm_create(DM_NAME, table))
+		return -1;
+	if (!test_mkfs("ext4", DM_PATH) && (!mkdir(dir, 0755) || errno == EEXIST) &&
+	    !mount(DM_PATH, dir, "ext4", 0, NULL))
+		rig.file = full_file(dir);
+	rig.dev = test_create(rig.file, BLKFD_F_DIRECT, 0, SIZE, 0);
+	rig.direct = test_reopen(rig.dev, O_RDWR | O_DIRECT);
+	before = counts(rig.dev, NULL);
+	ret = read_pages(rig.direct) ?: write_pages(rig.direct);
+	info = counts(rig.dev, &before);
+	close(rig.direct);
+	close(rig.dev);
+	close(rig.file);
+	umount(dir);
+	return test_dm_remove(DM_NAME) || ret ? -1 : info.inline_ios + info.would_block;
+}
+
+TEST(disk_that_cannot_be_asked_not_to_wait_takes_workers)
+{
+	ASSERT_EQ(0, test_private_mounts());
+	EXPECT_LT(COUNT, inline_over("linear", ""));
+	EXPECT_EQ(0, inline_over("flakey", " 1 0"));
+}
+
 /* What the task and the moment allow for */
 
 FIXTURE(direct) {
@@ -335,7 +369,6 @@ FIXTURE_VARIANT(direct) {
 
 FIXTURE_VARIANT_ADD(direct, xfs) { .fstype = "xfs" };
 FIXTURE_VARIANT_ADD(direct, ext4) { .fstype = "ext4" };
-FIXTURE_VARIANT_ADD(direct, f2fs) { .fstype = "f2fs" };
 
 FIXTURE_SETUP(direct)
 {

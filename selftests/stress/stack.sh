@@ -145,8 +145,8 @@ run_pair()
 	stop_lower || fail "fsck.$lower of $disk complains"
 	printf '%s: %d I/Os inline, %d by workers: %d %%\n' "$pair" "$inline_ios" "$worker_ios" \
 		$((100 * inline_ios / (inline_ios + worker_ios)))
-	if [ "$lower" = btrfs ]; then
-		[ "$inline_ios" = 0 ] || fail "inline I/Os, on btrfs"
+	if [ "$lower" = btrfs ] || [ "$lower" = f2fs ]; then
+		[ "$inline_ios" = 0 ] || fail "inline I/Os, on $lower"
 	else
 		[ "$inline_ios" != 0 ] || fail "no inline I/O"
 	fi
