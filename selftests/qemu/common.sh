@@ -93,7 +93,7 @@ progress()
 	log=$(mktemp)
 	progress_ticker "$label" 8>&- 9>&- & ticker=$!
 	"$@" >"$log" 2>&1 </dev/null || status=$?
-	kill "$ticker"
+	kill "$ticker" 2>/dev/null || true	# may have died, its work did not
 	wait "$ticker" 2>/dev/null || true
 	[ ! -t 2 ] || printf '\r\033[K' >&2
 	if [ "$status" != 0 ]; then
