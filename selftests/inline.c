@@ -329,7 +329,7 @@ static long long inline_over(const char *type, const char *rest)
 	char table[160], dir[] = TEST_DIR "/dm";
 	struct rig rig = { .file = -1 };
 	struct blkfd_info before, info;
-	int ret = -1;
+	int ret;
 
 	snprintf(table, sizeof(table), "0 655360 %s %s 0%s", type, TEST_DISK, rest);
 	if (test_dm_create(DM_NAME, table))

@@ -233,14 +233,20 @@ TEST_F(depth, deepest_device_works)
 	EXPECT_EQ(0, test_check_pattern(self->file, 0, SIZE, SEED));
 }
 
+/* A file system on the topmost device, at TEST_DIR/deep. */
+static int mount_top(FIXTURE_DATA(depth) *self)
+{
+	int top = self->dev[self->count - 1];
+
+	return test_private_mounts() ?: on_device(top, "mkfs.ext4", "-q") ?:
+	       mount_device(top, "ext4", TEST_DIR "/deep");
+}
+
 TEST_F(depth, counts_file_systems_too)
 {
 	int file;
 
-	ASSERT_EQ(0, test_private_mounts());
-	ASSERT_EQ(0, on_device(self->dev[self->count - 1], "mkfs.ext4", "-q"));
-	ASSERT_EQ(0, mount_device(self->dev[self->count - 1], "ext4",
-				  TEST_DIR "/deep"));
+	ASSERT_EQ(0, mount_top(self));
 	file = test_tmpfile(TEST_DIR "/deep", TEST_MIB);
 	ASSERT_LE(0, file);
 	EXPECT_EQ(-ELOOP, test_create(file, 0, 0, 0, 0));
@@ -253,10 +259,7 @@ TEST_F(depth, counts_what_is_below_an_overlay_too)
 {
 	int file;
 
-	ASSERT_EQ(0, test_private_mounts());
-	ASSERT_EQ(0, on_device(self->dev[self->count - 1], "mkfs.ext4", "-q"));
-	ASSERT_EQ(0, mount_device(self->dev[self->count - 1], "ext4",
-				  TEST_DIR "/deep"));
+	ASSERT_EQ(0, mount_top(self));
 	close(test_file(TEST_DIR "/deep/file", TEST_MIB, 0));
 	ASSERT_EQ(0, mkdir(TEST_DIR "/lowest", 0755));
 	ASSERT_EQ(0, mkdir(TEST_DIR "/overlay", 0755));
