@@ -12,6 +12,10 @@
 #include <linux/uaccess.h>
 #include <linux/version.h>
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#error blkfd needs Linux 6.12 or later
+#endif
+
 /* Block sizes above the page size. */
 #ifndef BLK_MAX_BLOCK_SIZE
 #define BLK_MAX_BLOCK_SIZE PAGE_SIZE
