@@ -13,6 +13,7 @@
 #include <linux/blkdev.h>
 #include <linux/errseq.h>
 #include <linux/fs.h>
+#include <linux/list.h>
 #include <linux/mempool.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
@@ -71,8 +72,8 @@ struct blkfd_window {
 
 /**
  * struct blkfd_io_cmd - a bio on its way
- * @next: In the device's backlog, among those that a worker is to end, or among
- *	those that are at hand.
+ * @entry: In the device's backlog, among those that a worker is to end, or in
+ *	another's @merged.
  * @bio: What is to be done.
  * @iocb: The call on the file that is under way.
  * @refs: Who may still touch @iocb: the one that made the call, and the file.
@@ -80,8 +81,8 @@ struct blkfd_window {
  * @error: What to end the bio with, 0 or negative.
  * @length: Bytes that calls are to move: of the bio and of those @merged.
  * @done: Bytes that earlier calls have moved.
- * @merged: The first of those that the call is for as well, each @next to the
- *	one before, as on the device.
+ * @merged: Those that the call is for as well, each of which begins where the one
+ *	before ends.
  * @bvecs: If there are such, the memory of all, allocated for the call.
  * @bvec_count: How many those are.
  * @alone: Not to be merged: a call along with others came to less than all.
@@ -95,7 +96,7 @@ struct blkfd_window {
  * @start: In jiffies.
  */
 struct blkfd_io_cmd {
-	struct blkfd_io_cmd *next;
+	struct list_head entry;
 	struct bio *bio;
 	struct kiocb iocb;
 	atomic_t refs;
@@ -103,7 +104,7 @@ struct blkfd_io_cmd {
 	int error;
 	unsigned int length;
 	unsigned int done;
-	struct blkfd_io_cmd *merged;
+	struct list_head merged;
 	struct bio_vec *bvecs;
 	unsigned int bvec_count;
 	struct cgroup_subsys_state *memcg;
@@ -116,59 +117,6 @@ struct blkfd_io_cmd {
 	bool accounted;
 	unsigned long start;
 };
-
-/* First in, first out. */
-struct blkfd_io_list {
-	struct blkfd_io_cmd *first;
-	struct blkfd_io_cmd **end;
-};
-
-static inline void blkfd_io_list_init(struct blkfd_io_list *list)
-{
-	list->first = NULL;
-	list->end = &list->first;
-}
-
-static inline void blkfd_io_list_add(struct blkfd_io_list *list,
-				     struct blkfd_io_cmd *cmd)
-{
-	cmd->next = NULL;
-	*list->end = cmd;
-	list->end = &cmd->next;
-}
-
-static inline struct blkfd_io_cmd *
-blkfd_io_list_take(struct blkfd_io_list *list)
-{
-	struct blkfd_io_cmd *cmd = list->first;
-
-	if (!cmd)
-		return NULL;
-	list->first = cmd->next;
-	if (!list->first)
-		list->end = &list->first;
-	return cmd;
-}
-
-/* Adds all of @from, which is empty then, to @to. */
-static inline void blkfd_io_list_move(struct blkfd_io_list *to,
-				      struct blkfd_io_list *from)
-{
-	if (!from->first)
-		return;
-	*to->end = from->first;
-	to->end = from->end;
-	blkfd_io_list_init(from);
-}
-
-/* Takes what *@pos names, one that is in @list, out of it. */
-static inline void blkfd_io_list_remove(struct blkfd_io_list *list,
-					struct blkfd_io_cmd **pos)
-{
-	*pos = (*pos)->next;
-	if (!*pos)
-		list->end = pos;
-}
 
 /**
  * struct blkfd_io_stats - which way I/Os went
@@ -204,7 +152,7 @@ struct blkfd_worker {
 	struct work_struct end_work;
 	struct blkfd_device *dev;
 	enum blkfd_worker_state state;
-	struct blkfd_io_list ended;
+	struct list_head ended;
 };
 
 /*
@@ -274,7 +222,7 @@ struct blkfd_device {
 	 */
 	mempool_t io_cmds;
 	spinlock_t worker_lock;		/* backlog, and who is awake */
-	struct blkfd_io_list backlog;	/* worker_lock */
+	struct list_head backlog;	/* worker_lock */
 	unsigned int workers_awake;	/* worker_lock */
 	/* Commands that came to the workers, and are not over. */
 	atomic_t worker_count;

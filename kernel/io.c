@@ -42,8 +42,8 @@ static struct kmem_cache *blkfd_io_cache;
 /* Commands at hand on a processor, of no device: most never need others. */
 struct blkfd_io_spares {
 	local_lock_t lock;
-	struct blkfd_io_cmd *first;	/* lock */
-	unsigned int count;		/* lock */
+	struct blkfd_io_cmd *cmds[BLKFD_IO_SPARES];	/* lock */
+	unsigned int count;				/* lock */
 };
 
 static DEFINE_PER_CPU(struct blkfd_io_spares, blkfd_io_spares) = {
@@ -106,11 +106,8 @@ static struct blkfd_io_cmd *blkfd_io_take_spare(void)
 
 	local_lock_irqsave(&blkfd_io_spares.lock, flags);
 	spares = this_cpu_ptr(&blkfd_io_spares);
-	if (spares->count) {
-		cmd = spares->first;
-		spares->first = cmd->next;
-		spares->count--;
-	}
+	if (spares->count)
+		cmd = spares->cmds[--spares->count];
 	local_unlock_irqrestore(&blkfd_io_spares.lock, flags);
 	return cmd;
 }
@@ -124,11 +121,8 @@ static bool blkfd_io_put_spare(struct blkfd_io_cmd *cmd)
 	local_lock_irqsave(&blkfd_io_spares.lock, flags);
 	spares = this_cpu_ptr(&blkfd_io_spares);
 	put = spares->count < BLKFD_IO_SPARES;
-	if (put) {
-		cmd->next = spares->first;
-		spares->first = cmd;
-		spares->count++;
-	}
+	if (put)
+		spares->cmds[spares->count++] = cmd;
 	local_unlock_irqrestore(&blkfd_io_spares.lock, flags);
 	return put;
 }
@@ -147,7 +141,7 @@ static struct blkfd_io_cmd *blkfd_io_alloc(struct blkfd_device *dev,
 	cmd->error = 0;
 	cmd->length = bio->bi_iter.bi_size;
 	cmd->done = 0;
-	cmd->merged = NULL;
+	INIT_LIST_HEAD(&cmd->merged);
 	cmd->memcg = NULL;
 	cmd->alone = false;
 	cmd->by_worker = false;
@@ -166,13 +160,17 @@ static void blkfd_io_free(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 		mempool_free(cmd, &dev->io_cmds);
 }
 
+static bool blkfd_io_is_merged(const struct blkfd_io_cmd *cmd)
+{
+	return !list_empty(&cmd->merged);
+}
+
 /* All but the first, which the caller ends. */
 static void blkfd_io_end_merged(struct blkfd_io_cmd *cmd)
 {
 	struct blkfd_io_cmd *pos, *next;
 
-	for (pos = cmd->merged; pos; pos = next) {
-		next = pos->next;
+	list_for_each_entry_safe(pos, next, &cmd->merged, entry) {
 		pos->error = cmd->error;
 		blkfd_io_end(pos);
 	}
@@ -230,8 +228,7 @@ void blkfd_io_end(struct blkfd_io_cmd *cmd)
 	struct blkfd_device *dev = blkfd_io_device(cmd->bio);
 	struct bio *bio = cmd->bio;
 
-	if (cmd->merged)
-		blkfd_io_end_merged(cmd);
+	blkfd_io_end_merged(cmd);
 	if (cmd->error) {
 		bio->bi_status = blkfd_io_status(bio_op(bio), cmd->error);
 		if (bio->bi_status != BLK_STS_NOTSUPP) {
@@ -326,15 +323,14 @@ bool blkfd_io_is_next(const struct blkfd_io_cmd *cmd,
 static void blkfd_io_unmerge(struct blkfd_device *dev,
 			     struct blkfd_io_cmd *cmd)
 {
-	struct blkfd_io_cmd *next = cmd->merged;
+	struct blkfd_io_cmd *pos, *next;
 
-	cmd->merged = NULL;
 	cmd->length = cmd->bio->bi_iter.bi_size;
 	cmd->alone = true;
-	while ((cmd = next)) {
-		next = cmd->next;
-		cmd->alone = true;
-		blkfd_worker_queue(dev, cmd);
+	list_for_each_entry_safe(pos, next, &cmd->merged, entry) {
+		list_del(&pos->entry);
+		pos->alone = true;
+		blkfd_worker_queue(dev, pos);
 	}
 }
 
@@ -406,9 +402,9 @@ static bool blkfd_io_is_over(struct blkfd_device *dev,
 		kiocb_end_write(&cmd->iocb);
 	if (cmd->nowait)
 		blkfd_inline_count_attempt(dev, cmd);
-	if (cmd->merged)
+	if (blkfd_io_is_merged(cmd))
 		kfree(cmd->bvecs);
-	if (cmd->merged && cmd->result != cmd->length) {
+	if (blkfd_io_is_merged(cmd) && cmd->result != cmd->length) {
 		blkfd_io_unmerge(dev, cmd);
 		blkfd_worker_queue(dev, cmd);
 		return false;
@@ -452,10 +448,13 @@ static unsigned int blkfd_io_count_bvecs(struct bio *bio,
 	return last - first + 1;
 }
 
-static struct blkfd_io_cmd *
-blkfd_io_next_merged(struct blkfd_io_cmd *cmd, struct blkfd_io_cmd *pos)
+static void blkfd_io_add_bvecs(struct blkfd_io_cmd *cmd, struct bio *bio)
 {
-	return pos == cmd ? cmd->merged : pos->next;
+	struct bvec_iter iter;
+	struct bio_vec bvec;
+
+	bio_for_each_bvec(bvec, bio, iter)
+		cmd->bvecs[cmd->bvec_count++] = bvec;
 }
 
 /*
@@ -464,21 +463,19 @@ blkfd_io_next_merged(struct blkfd_io_cmd *cmd, struct blkfd_io_cmd *pos)
  */
 static bool blkfd_io_collect_bvecs(struct blkfd_io_cmd *cmd)
 {
-	unsigned int count = 0;
+	unsigned int count = blkfd_io_count_bvecs(cmd->bio, cmd->bio->bi_iter);
 	struct blkfd_io_cmd *pos;
-	struct bvec_iter iter;
-	struct bio_vec bvec;
 
-	for (pos = cmd; pos; pos = blkfd_io_next_merged(cmd, pos))
+	list_for_each_entry(pos, &cmd->merged, entry)
 		count += blkfd_io_count_bvecs(pos->bio, pos->bio->bi_iter);
 	cmd->bvecs = kmalloc_array(count, sizeof(*cmd->bvecs),
 				   GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
 	if (!cmd->bvecs)
 		return false;
 	cmd->bvec_count = 0;
-	for (pos = cmd; pos; pos = blkfd_io_next_merged(cmd, pos))
-		bio_for_each_bvec(bvec, pos->bio, iter)
-			cmd->bvecs[cmd->bvec_count++] = bvec;
+	blkfd_io_add_bvecs(cmd, cmd->bio);
+	list_for_each_entry(pos, &cmd->merged, entry)
+		blkfd_io_add_bvecs(cmd, pos->bio);
 	return true;
 }
 
@@ -490,7 +487,7 @@ static void blkfd_io_init_iter(struct blkfd_io_cmd *cmd, struct iov_iter *iter)
 	struct bvec_iter left = bio->bi_iter;
 	struct bio_vec *first;
 
-	if (cmd->merged) {
+	if (blkfd_io_is_merged(cmd)) {
 		iov_iter_bvec(iter, direction, cmd->bvecs, cmd->bvec_count,
 			      cmd->length);
 		return;
@@ -726,7 +723,7 @@ bool blkfd_io_execute(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 		return true;
 	}
 	/* Until the call is over, what is merged has its vector. */
-	if (cmd->merged && !blkfd_io_collect_bvecs(cmd))
+	if (blkfd_io_is_merged(cmd) && !blkfd_io_collect_bvecs(cmd))
 		blkfd_io_unmerge(dev, cmd);
 	cmd->nowait = false;
 	cmd->fsync = blkfd_io_wants_fsync(dev, bio);
@@ -827,12 +824,8 @@ int blkfd_io_init(void)
 
 static void blkfd_io_free_spares(struct blkfd_io_spares *spares)
 {
-	struct blkfd_io_cmd *cmd, *next;
-
-	for (cmd = spares->first; cmd; cmd = next) {
-		next = cmd->next;
-		kmem_cache_free(blkfd_io_cache, cmd);
-	}
+	while (spares->count)
+		kmem_cache_free(blkfd_io_cache, spares->cmds[--spares->count]);
 }
 
 /* No device is left. */

@@ -10,6 +10,7 @@
 #include <linux/blkdev.h>
 #include <linux/cred.h>
 #include <linux/kthread.h>
+#include <linux/list.h>
 #include <linux/sched/mm.h>
 #include <linux/workqueue.h>
 
@@ -40,7 +41,7 @@ struct blkfd_worker_run {
 	struct blkfd_worker *worker;
 	struct blk_plug plug;
 	struct blk_plug_cb sleeps;
-	struct blkfd_io_list ended;
+	struct list_head ended;
 	unsigned int ended_count;
 	struct cgroup_subsys_state *blkcg;
 	struct cgroup_subsys_state *memcg_asked;
@@ -64,7 +65,7 @@ static void blkfd_worker_wake(struct blkfd_device *dev)
 	struct blkfd_worker *worker;
 
 	lockdep_assert_held(&dev->worker_lock);
-	if (dev->workers_awake || !dev->backlog.first)
+	if (dev->workers_awake || list_empty(&dev->backlog))
 		return;
 	worker = blkfd_worker_find_idle(dev);
 	if (!worker)
@@ -89,7 +90,7 @@ void blkfd_worker_queue(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 		atomic_inc(&dev->worker_count);
 	cmd->by_worker = true;
 	spin_lock_irqsave(&dev->worker_lock, flags);
-	blkfd_io_list_add(&dev->backlog, cmd);
+	list_add_tail(&cmd->entry, &dev->backlog);
 	blkfd_worker_wake(dev);
 	spin_unlock_irqrestore(&dev->worker_lock, flags);
 }
@@ -148,6 +149,16 @@ void blkfd_worker_make_room(struct blkfd_device *dev)
 		blkfd_worker_end_full(dev);
 }
 
+static struct blkfd_io_cmd *blkfd_worker_pop(struct list_head *list)
+{
+	struct blkfd_io_cmd *cmd;
+
+	cmd = list_first_entry_or_null(list, struct blkfd_io_cmd, entry);
+	if (cmd)
+		list_del(&cmd->entry);
+	return cmd;
+}
+
 /*
  * Small writes into holes, one beside the other, are one allocation for the file
  * system below if they come in one call, and as many as they are otherwise.
@@ -155,22 +166,17 @@ void blkfd_worker_make_room(struct blkfd_device *dev)
 static void blkfd_worker_merge(struct blkfd_device *dev,
 			       struct blkfd_io_cmd *cmd)
 {
-	struct blkfd_io_cmd **pos = &dev->backlog.first;
-	struct blkfd_io_cmd **end = &cmd->merged;
-	struct blkfd_io_cmd *next;
+	struct blkfd_io_cmd *pos, *next;
 	int looked = 0;
 
 	lockdep_assert_held(&dev->worker_lock);
-	while ((next = *pos) && looked++ < BLKFD_WORKER_LOOK) {
-		if (!blkfd_io_is_next(cmd, next)) {
-			pos = &next->next;
+	list_for_each_entry_safe(pos, next, &dev->backlog, entry) {
+		if (looked++ == BLKFD_WORKER_LOOK)
+			break;
+		if (!blkfd_io_is_next(cmd, pos))
 			continue;
-		}
-		blkfd_io_list_remove(&dev->backlog, pos);
-		next->next = NULL;
-		*end = next;
-		end = &next->next;
-		cmd->length += next->length;
+		list_move_tail(&pos->entry, &cmd->merged);
+		cmd->length += pos->length;
 		looked = 0;
 	}
 }
@@ -199,7 +205,7 @@ static struct blkfd_io_cmd *blkfd_worker_take(struct blkfd_worker_run *run,
 		dev->workers_awake++;
 		blkfd_worker_watch_sleep(run);
 	}
-	cmd = blkfd_io_list_take(&dev->backlog);
+	cmd = blkfd_worker_pop(&dev->backlog);
 	if (cmd)
 		blkfd_worker_merge(dev, cmd);
 	if (!cmd && may_go) {
@@ -218,18 +224,18 @@ static bool blkfd_worker_goes(struct blkfd_worker *worker)
 	bool goes;
 
 	spin_lock_irq(&dev->worker_lock);
-	goes = dev->workers_awake || !dev->backlog.first;
+	goes = dev->workers_awake || list_empty(&dev->backlog);
 	if (goes)
 		worker->state = BLKFD_WORKER_IDLE;
 	spin_unlock_irq(&dev->worker_lock);
 	return goes;
 }
 
-static void blkfd_worker_end_list(struct blkfd_io_list *ended)
+static void blkfd_worker_end_list(struct list_head *ended)
 {
 	struct blkfd_io_cmd *cmd;
 
-	while ((cmd = blkfd_io_list_take(ended)))
+	while ((cmd = blkfd_worker_pop(ended)))
 		blkfd_io_end(cmd);
 }
 
@@ -245,11 +251,10 @@ static void blkfd_worker_end_work(struct work_struct *work)
 	struct blkfd_worker *worker = container_of(work, struct blkfd_worker,
 						   end_work);
 	unsigned int noio = memalloc_noio_save();
-	struct blkfd_io_list ended;
+	LIST_HEAD(ended);
 
-	blkfd_io_list_init(&ended);
 	spin_lock_irq(&worker->dev->worker_lock);
-	blkfd_io_list_move(&ended, &worker->ended);
+	list_splice_init(&worker->ended, &ended);
 	spin_unlock_irq(&worker->dev->worker_lock);
 	blkfd_worker_end_list(&ended);
 	memalloc_noio_restore(noio);
@@ -267,7 +272,7 @@ static void blkfd_worker_leave_ends(struct blkfd_worker_run *run)
 	lockdep_assert_held(&worker->dev->worker_lock);
 	if (!run->ended_count)
 		return;
-	blkfd_io_list_move(&worker->ended, &run->ended);
+	list_splice_tail_init(&run->ended, &worker->ended);
 	run->ended_count = 0;
 	queue_work(blkfd_worker_ends, &worker->end_work);
 }
@@ -339,7 +344,7 @@ static void blkfd_worker_execute(struct blkfd_worker_run *run,
 	blkfd_worker_charge_for(run, cmd);
 	if (!blkfd_io_execute(run->worker->dev, cmd))
 		return;
-	blkfd_io_list_add(&run->ended, cmd);
+	list_add_tail(&cmd->entry, &run->ended);
 	run->ended_count++;
 }
 
@@ -362,7 +367,7 @@ static void blkfd_worker_run(struct blkfd_worker *worker)
 		.sleeps.callback = blkfd_worker_sleeps,
 	};
 
-	blkfd_io_list_init(&run.ended);
+	INIT_LIST_HEAD(&run.ended);
 	blk_start_plug(&run.plug);
 	blkfd_worker_watch_sleep(&run);
 	blkfd_worker_execute_all(&run);
@@ -410,13 +415,13 @@ int blkfd_worker_init_device(struct blkfd_device *dev)
 
 	spin_lock_init(&dev->worker_lock);
 	init_waitqueue_head(&dev->worker_room);
-	blkfd_io_list_init(&dev->backlog);
+	INIT_LIST_HEAD(&dev->backlog);
 	for (i = 0; i < BLKFD_WORKERS; i++) {
 		worker = &dev->workers[i];
 		worker->dev = dev;
 		INIT_WORK(&worker->work, blkfd_worker_work);
 		INIT_WORK(&worker->end_work, blkfd_worker_end_work);
-		blkfd_io_list_init(&worker->ended);
+		INIT_LIST_HEAD(&worker->ended);
 	}
 	dev->worker_queue = alloc_workqueue("blkfd%llu",
 					    WQ_UNBOUND | WQ_FREEZABLE,
