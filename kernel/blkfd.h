@@ -118,6 +118,13 @@ struct blkfd_io_cmd {
 	unsigned long start;
 };
 
+/* What has become of a command after a call. */
+enum blkfd_io_state {
+	BLKFD_IO_OVER,		/* to be ended */
+	BLKFD_IO_LEFT,		/* or a part of it, for a worker */
+	BLKFD_IO_GONE,		/* under way, and nobody's here */
+};
+
 /**
  * struct blkfd_io_stats - which way I/Os went
  * @inline_ios: By the task that sent them.
@@ -304,7 +311,8 @@ int blkfd_io_init_device(struct blkfd_device *dev);
 void blkfd_io_exit_device(struct blkfd_device *dev);
 void blkfd_io_submit(struct bio *bio);
 bool blkfd_io_start_write(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
-bool blkfd_io_transfer(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
+enum blkfd_io_state blkfd_io_transfer(struct blkfd_device *dev,
+				      struct blkfd_io_cmd *cmd);
 bool blkfd_io_is_next(const struct blkfd_io_cmd *cmd,
 		      const struct blkfd_io_cmd *next);
 bool blkfd_io_is_charged(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);

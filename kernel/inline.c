@@ -366,20 +366,20 @@ void blkfd_inline_count_attempt(struct blkfd_device *dev,
  * What the file system below submits, and waits for, must not be queued behind
  * the bio that is being submitted now.
  */
-static bool blkfd_inline_transfer(struct blkfd_device *dev,
-				  struct blkfd_io_cmd *cmd)
+static enum blkfd_io_state blkfd_inline_transfer(struct blkfd_device *dev,
+						 struct blkfd_io_cmd *cmd)
 {
 	struct bio_list *bio_list = current->bio_list;
 	struct mem_cgroup *memcg = blkfd_cgroup_borrow(cmd->memcg);
 	unsigned int noio = memalloc_noio_save();
-	bool over;
+	enum blkfd_io_state state;
 
 	current->bio_list = NULL;
-	over = blkfd_io_transfer(dev, cmd);
+	state = blkfd_io_transfer(dev, cmd);
 	current->bio_list = bio_list;
 	blkfd_cgroup_return(memcg);
 	memalloc_noio_restore(noio);
-	return over;
+	return state;
 }
 
 /**
@@ -387,21 +387,22 @@ static bool blkfd_inline_transfer(struct blkfd_device *dev,
  * @dev: Its device.
  * @cmd: A new command. Not the caller's any more, unless this returns false.
  *
- * An attempt that comes to nothing ends in a worker by itself.
- *
  * Context: Where its bio was submitted.
  *
- * Returns: false if nothing was tried.
+ * Returns: false if it is for a worker, or what is left of it.
  */
 bool blkfd_inline_submit(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 {
+	enum blkfd_io_state state;
+
 	if (!blkfd_inline_is_allowed(dev, cmd->bio))
 		return false;
 	cmd->nowait = true;
 	/* Thawing may depend on what the task does next. */
 	if (!blkfd_io_start_write(dev, cmd))
 		return false;
-	if (blkfd_inline_transfer(dev, cmd))
+	state = blkfd_inline_transfer(dev, cmd);
+	if (state == BLKFD_IO_OVER)
 		blkfd_io_end(cmd);
-	return true;
+	return state != BLKFD_IO_LEFT;
 }

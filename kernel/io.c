@@ -392,11 +392,9 @@ static int blkfd_io_error(struct blkfd_device *dev, ssize_t result)
  * that moved nothing has come to the end of a file that is now too short. Of a
  * call for several commands that does not say whose the error is: each gets a
  * call of its own.
- *
- * Returns: whether the command is over, too; else it is not the caller's.
  */
-static bool blkfd_io_is_over(struct blkfd_device *dev,
-			     struct blkfd_io_cmd *cmd)
+static enum blkfd_io_state blkfd_io_judge(struct blkfd_device *dev,
+					  struct blkfd_io_cmd *cmd)
 {
 	if (blkfd_io_is_file_write(dev, cmd))
 		kiocb_end_write(&cmd->iocb);
@@ -406,21 +404,19 @@ static bool blkfd_io_is_over(struct blkfd_device *dev,
 		kfree(cmd->bvecs);
 	if (blkfd_io_is_merged(cmd) && cmd->result != cmd->length) {
 		blkfd_io_unmerge(dev, cmd);
-		blkfd_worker_queue(dev, cmd);
-		return false;
+		return BLKFD_IO_LEFT;
 	}
 	if (cmd->result > 0)
 		cmd->done += cmd->result;
 	else if (!cmd->nowait && !blkfd_io_try_uncharged(dev, cmd))
 		cmd->error = blkfd_io_error(dev, cmd->result);
 	if (cmd->error || (cmd->done >= cmd->length && !cmd->fsync))
-		return true;
+		return BLKFD_IO_OVER;
 	if (!blkfd_io_can_go_on(dev, cmd)) {
 		cmd->error = -EIO;
-		return true;
+		return BLKFD_IO_OVER;
 	}
-	blkfd_worker_queue(dev, cmd);
-	return false;
+	return BLKFD_IO_LEFT;
 }
 
 /* The file is through with the call, in whatever context. */
@@ -428,11 +424,15 @@ static void blkfd_io_complete(struct kiocb *iocb, long result)
 {
 	struct blkfd_io_cmd *cmd = container_of(iocb, struct blkfd_io_cmd,
 						iocb);
+	struct blkfd_device *dev = blkfd_io_device(cmd->bio);
 
 	cmd->result = result;
-	if (atomic_dec_and_test(&cmd->refs) &&
-	    blkfd_io_is_over(blkfd_io_device(cmd->bio), cmd))
+	if (!atomic_dec_and_test(&cmd->refs))
+		return;
+	if (blkfd_io_judge(dev, cmd) == BLKFD_IO_OVER)
 		blkfd_io_end(cmd);
+	else
+		blkfd_worker_queue(dev, cmd);
 }
 
 /* By the vector itself: an iterator would make a copy of each only to be counted. */
@@ -554,10 +554,10 @@ static ssize_t blkfd_io_call(struct blkfd_device *dev,
  * @dev: The command's device.
  * @cmd: The command, after blkfd_io_start_write().
  *
- * Returns: whether the command is over, for the caller to end; else it is not
- * the caller's any more.
+ * Returns: what has become of it; it is the caller's to end, or to queue.
  */
-bool blkfd_io_transfer(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
+enum blkfd_io_state blkfd_io_transfer(struct blkfd_device *dev,
+				      struct blkfd_io_cmd *cmd)
 {
 	struct iov_iter iter;
 	ssize_t ret;
@@ -568,11 +568,11 @@ bool blkfd_io_transfer(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 	ret = blkfd_io_call(dev, cmd, &iter);
 	if (ret == -EIOCBQUEUED) {
 		if (!atomic_dec_and_test(&cmd->refs))
-			return false;
+			return BLKFD_IO_GONE;
 	} else {
 		cmd->result = ret;
 	}
-	return blkfd_io_is_over(dev, cmd);
+	return blkfd_io_judge(dev, cmd);
 }
 
 /*
@@ -702,6 +702,7 @@ static int blkfd_io_allocate(struct blkfd_device *dev, struct bio *bio)
 bool blkfd_io_execute(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 {
 	struct bio *bio = cmd->bio;
+	enum blkfd_io_state state;
 
 	/* It was here before, and is written. */
 	if (cmd->fsync && cmd->done >= cmd->length) {
@@ -728,7 +729,10 @@ bool blkfd_io_execute(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 	cmd->nowait = false;
 	cmd->fsync = blkfd_io_wants_fsync(dev, bio);
 	blkfd_io_start_write(dev, cmd);
-	return blkfd_io_transfer(dev, cmd);
+	state = blkfd_io_transfer(dev, cmd);
+	if (state == BLKFD_IO_LEFT)
+		blkfd_worker_queue(dev, cmd);
+	return state == BLKFD_IO_OVER;
 }
 
 /* tmpfs keeps to its pages, asked to go past them or not; btrfs may, for its sums. */
