@@ -30,9 +30,9 @@
 #define BLKFD_WORKERS 4
 
 /*
- * Commands of one device that workers may have at once, as a disk has tags, and how many
- * are left when those go on who wait to send more. Nothing else keeps anybody from
- * sending more than there is memory for.
+ * Commands of processes that the workers of one device may have at once, as a disk has
+ * tags, and how many are left when those go on who wait to send more. Nothing else keeps
+ * anybody from sending more than there is memory for.
  */
 #define BLKFD_WORKER_DEPTH 128
 #define BLKFD_WORKER_ROOM (BLKFD_WORKER_DEPTH * 3 / 4)
@@ -89,6 +89,7 @@ struct blkfd_window {
  * @memcg: Who pays for memory, with a reference, or NULL: whom the bio names.
  * @nowait: The call is one that may not wait.
  * @by_worker: It took a worker.
+ * @counts: It was sent by one who has to wait if workers have too many.
  * @uncharged: Its cgroup had no memory for it: it is to be charged to none.
  * @flushed: The flush that comes before the data is done.
  * @fsync: One is to follow the write, as the file does not keep to IOCB_DSYNC.
@@ -111,6 +112,7 @@ struct blkfd_io_cmd {
 	bool alone;
 	bool nowait;
 	bool by_worker;
+	bool counts;
 	bool uncharged;
 	bool flushed;
 	bool fsync;
@@ -231,10 +233,12 @@ struct blkfd_device {
 	spinlock_t worker_lock;		/* backlog, and who is awake */
 	struct list_head backlog;	/* worker_lock */
 	unsigned int workers_awake;	/* worker_lock */
-	/* Commands that came to the workers, and are not over. */
+	/* Commands that came to the workers, of those that count, and are not over. */
 	atomic_t worker_count;
 	/* Those were BLKFD_WORKER_DEPTH, and not BLKFD_WORKER_ROOM since. */
 	bool workers_full;
+	/* How often that has ended. */
+	atomic_t worker_rooms;
 	wait_queue_head_t worker_room;
 	struct blkfd_worker workers[BLKFD_WORKERS];
 	struct workqueue_struct *worker_queue;
@@ -344,6 +348,7 @@ void blkfd_worker_exit(void);
 int blkfd_worker_init_device(struct blkfd_device *dev);
 void blkfd_worker_exit_device(struct blkfd_device *dev);
 void blkfd_worker_queue(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
+bool blkfd_worker_bounds_current(void);
 bool blkfd_worker_has_room(struct blkfd_device *dev);
 void blkfd_worker_wait_for_room(struct blkfd_device *dev);
 void blkfd_worker_make_room(struct blkfd_device *dev);

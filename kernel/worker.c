@@ -26,6 +26,9 @@ static struct workqueue_struct *blkfd_worker_ends;
 /* How far into the backlog a command's neighbour is looked for. */
 #define BLKFD_WORKER_LOOK	8
 
+/* How often one who waits for room looks whether he keeps up others. */
+#define BLKFD_WORKER_LOOK_UP	HZ
+
 /**
  * struct blkfd_worker_run - what a worker has with it while it runs
  * @worker: The worker.
@@ -86,13 +89,28 @@ void blkfd_worker_queue(struct blkfd_device *dev, struct blkfd_io_cmd *cmd)
 {
 	unsigned long flags;
 
-	if (!cmd->by_worker)
+	if (!cmd->by_worker && cmd->counts)
 		atomic_inc(&dev->worker_count);
 	cmd->by_worker = true;
 	spin_lock_irqsave(&dev->worker_lock, flags);
 	list_add_tail(&cmd->entry, &dev->backlog);
 	blkfd_worker_wake(dev);
 	spin_unlock_irqrestore(&dev->worker_lock, flags);
+}
+
+/**
+ * blkfd_worker_bounds_current - whether this task has to heed what workers have
+ *
+ * Processes, who may send one page, or none, without an end. The kernel's own threads,
+ * and reclaim, send what they have memory for, and must not wait for a file: one that
+ * writes a device's cache back, or ends I/O, does so for others as well, and who makes
+ * room in memory may hold what workers need.
+ *
+ * Returns: whether its commands count.
+ */
+bool blkfd_worker_bounds_current(void)
+{
+	return current->mm && !(current->flags & PF_MEMALLOC);
 }
 
 /**
@@ -110,34 +128,47 @@ bool blkfd_worker_has_room(struct blkfd_device *dev)
 static void blkfd_worker_end_full(struct blkfd_device *dev)
 {
 	WRITE_ONCE(dev->workers_full, false);
+	atomic_inc(&dev->worker_rooms);
 	wake_up_all(&dev->worker_room);
+}
+
+/* Which waits for all that are submitting a bio, and keeps others from it. */
+static bool blkfd_worker_queue_freezes(struct blkfd_device *dev)
+{
+	return READ_ONCE(dev->disk->queue->mq_freeze_depth);
 }
 
 /**
  * blkfd_worker_wait_for_room - wait until workers may have one more command
  * @dev: The device.
  *
- * For tasks of processes, who may send one page, or none, without an end. The kernel's
- * own threads send what they have memory for, and must not wait for a file: one that
- * writes a device's cache back, or ends I/O, does so for others as well.
- *
- * Workers need nothing of whoever waits here but what is in his plug, which goes when he
- * goes to sleep. Several who come at once may exceed the depth by as many.
+ * For those whose commands count. They may hold what workers need, the file's own
+ * i_rwsem or its file system's freeze protection, if they fault in a page of the device
+ * as they write to the file: so they can be killed, as those who wait for the page.
+ * Nor may they keep others waiting for the queue, who look for that but now and then.
+ * Several who come at once, or are let go, may exceed the depth by as many.
  */
 void blkfd_worker_wait_for_room(struct blkfd_device *dev)
 {
-	if (!current->mm || blkfd_worker_has_room(dev))
+	int rooms = atomic_read(&dev->worker_rooms);
+	long left;
+
+	if (blkfd_worker_has_room(dev))
 		return;
 	WRITE_ONCE(dev->workers_full, true);
 	/* Either this sees the last one go that has to, or that one sees the above. */
 	smp_mb();
 	if (atomic_read(&dev->worker_count) <= BLKFD_WORKER_ROOM)
 		blkfd_worker_end_full(dev);
-	io_wait_event(dev->worker_room, !READ_ONCE(dev->workers_full));
+	do {
+		left = wait_event_killable_timeout(dev->worker_room,
+						   atomic_read(&dev->worker_rooms) != rooms,
+						   BLKFD_WORKER_LOOK_UP);
+	} while (!left && !blkfd_worker_queue_freezes(dev));
 }
 
 /**
- * blkfd_worker_make_room - a command that came to the workers is over
+ * blkfd_worker_make_room - a command that counts, and came to the workers, is over
  * @dev: The device.
  *
  * Context: any.
