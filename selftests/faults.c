@@ -6,6 +6,7 @@
  * Errors of a disk, full and truncated files at rest are in io.c.
  */
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <pthread.h>
@@ -17,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -1742,6 +1744,7 @@ TEST_F(memory, oom_killed_builder_leaves_no_device)
 
 #define FLOOD		512
 #define FLOOD_STEP	(4ULL << 30)
+#define FLOOD_AT(n)	((n) * 2ULL * PAGE)
 
 FIXTURE(flood) {
 	struct below below;
@@ -1750,20 +1753,32 @@ FIXTURE(flood) {
 /* Of a file of this length, a discard is so many bios. */
 static int open_long(struct below *below)
 {
-	int file = open_ext4(below);
+	int file = open_ext4_on_dm(below);
 
 	return file < 0 ? file : ftruncate(file, FLOOD * FLOOD_STEP) ? -errno : file;
+}
+
+static int make_long(struct below *below)
+{
+	close_ours(below);
+	below->dev = test_create(below->file, 0, 0, 0, 0);
+	below->id = test_id(below->dev);
+	below->direct = test_reopen(below->dev, O_RDWR | O_DIRECT);
+	return below->direct < 0 ? below->direct : 0;
 }
 
 FIXTURE_SETUP(flood)
 {
 	const struct fault fault = { .open = open_long };
 
-	below_setup(_metadata, &self->below, &fault, 0);
+	if (below_setup(_metadata, &self->below, &fault, 0))
+		ASSERT_EQ(0, make_long(&self->below));
 }
 
 FIXTURE_TEARDOWN(flood)
 {
+	if (!access(DM_PATH, F_OK))
+		dm_resume(&self->below);
 	thaw(&self->below);
 	below_drop(&self->below);
 }
@@ -1771,38 +1786,194 @@ FIXTURE_TEARDOWN(flood)
 static int work_discard(struct below *below)
 {
 	uint64_t range[2] = { 0, FLOOD * FLOOD_STEP };
-	int dev = test_create(below->file, 0, 0, 0, 0);
 
 	*below->reached = true;
-	return dev < 0 ? dev : ioctl(dev, BLKDISCARD, range) ? -errno : 0;
+	return ioctl(below->dev, BLKDISCARD, range) ? -errno : 0;
 }
 
-/* Writes, and what else is no read, of the device made after ours. */
+/* Of two pages each, all at once; the end of the process waits for them. */
+static int submit_many(struct below *below, int opcode)
+{
+	char *buf = mmap(NULL, FLOOD_AT(FLOOD), PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	static struct iocb iocbs[FLOOD], *list[FLOOD];
+	aio_context_t context = 0;
+	long ret;
+
+	if (buf == MAP_FAILED || syscall(SYS_io_setup, FLOOD, &context))
+		return -errno;
+	for (int i = 0; i < FLOOD; i++) {
+		iocbs[i] = (struct iocb) {
+			.aio_lio_opcode	= opcode,
+			.aio_fildes	= below->direct,
+			.aio_buf	= (uintptr_t)buf + FLOOD_AT(i),
+			.aio_nbytes	= FLOOD_AT(1),
+			.aio_offset	= FLOOD_AT(i),
+		};
+		list[i] = &iocbs[i];
+	}
+	*below->reached = true;
+	ret = syscall(SYS_io_submit, context, FLOOD, list);
+	return ret < 0 ? -errno : ret == FLOOD ? 0 : -EIO;
+}
+
+static int work_many_writes(struct below *below)
+{
+	return submit_many(below, IOCB_CMD_PWRITE);
+}
+
+static int work_many_reads(struct below *below)
+{
+	return submit_many(below, IOCB_CMD_PREAD);
+}
+
+static int work_read_beyond(struct below *below)
+{
+	char byte;
+
+	*below->reached = true;
+	return pread(below->dev, &byte, 1, FLOOD_AT(FLOOD)) == 1 ? 0 : -errno;
+}
+
+/* Whose first halves are in memory. */
+static int prepare_many_reads(struct below *below)
+{
+	char byte;
+
+	if (test_write_pattern(below->dev, 0, FLOOD_AT(FLOOD), SEED) || forget(below))
+		return -EIO;
+	if (posix_fadvise(below->file, 0, 0, POSIX_FADV_RANDOM))
+		return -EINVAL;
+	for (int i = 0; i < FLOOD; i++)
+		if (pread(below->file, &byte, 1, FLOOD_AT(i)) != 1)
+			return -errno;
+	return 0;
+}
+
+/* By sysfs, in all ways that there are. */
+static int work_freeze_queue(struct below *below)
+{
+	const char *const settings[] = { "nomerges", "0", "iostats", "1" };
+	char path[64];
+	int ret = 0;
+
+	*below->reached = true;
+	for (int i = 0; i < 4 && !ret; i += 2) {
+		snprintf(path, sizeof(path), "/sys/block/blkfd%llu/queue/%s",
+			 (unsigned long long)below->id, settings[i]);
+		ret = test_write_text(path, settings[i + 1]);
+	}
+	return ret;
+}
+
+static int work_sync_alone(struct below *below)
+{
+	*below->reached = true;
+	sync();
+	return 0;
+}
+
 static long long in_flight(struct below *below)
 {
 	unsigned long long reads, writes;
-	char path[64], text[64];
+	char text[64];
 
-	snprintf(path, sizeof(path), "/sys/block/blkfd%llu/inflight",
-		 (unsigned long long)below->id + 1);
-	return test_read_text(path, text, sizeof(text)) < 0 ||
-	       sscanf(text, "%llu %llu", &reads, &writes) != 2 ? -1 : (long long)writes;
+	return test_attr(below->id, "inflight", text, sizeof(text)) < 0 ||
+	       sscanf(text, "%llu %llu", &reads, &writes) != 2 ? -1 :
+	       (long long)(reads + writes);
+}
+
+static bool all_in_flight(void *below)
+{
+	return in_flight(below) >= FLOOD;
 }
 
 /* The sender waits, as for a disk whose tags are in use: memory has an end, too. */
+#define ASSERT_HELD_BACK(pid) do { \
+	long long under_way; \
+	ASSERT_WAITS(pid); \
+	under_way = in_flight(&self->below); \
+	EXPECT_LT(64, under_way); \
+	EXPECT_GT(FLOOD / 2, under_way); \
+	ASSERT_IS_HELD(pid); \
+	EXPECT_EQ(under_way, in_flight(&self->below)); \
+} while (0)
+
 TEST_F(flood, is_held_back)
 {
-	long long before;
 	pid_t pid;
 
 	ASSERT_EQ(0, freeze(&self->below));
 	pid = start(&self->below, work_discard);
-	ASSERT_WAITS(pid);
-	before = in_flight(&self->below);
-	EXPECT_LT(64, before);
-	EXPECT_GT(FLOOD / 2, before);
-	ASSERT_IS_HELD(pid);
-	EXPECT_EQ(before, in_flight(&self->below));
+	ASSERT_HELD_BACK(pid);
+	ASSERT_EQ(0, thaw(&self->below));
+	EXPECT_EQ(0, test_reap(pid));
+	EXPECT_GONE(&self->below);
+}
+
+/* What the sender read itself is but a part. */
+TEST_F(flood, of_what_is_left_is_held_back)
+{
+	pid_t pid;
+
+	ASSERT_EQ(0, prepare_many_reads(&self->below));
+	ASSERT_EQ(0, dm_suspend(&self->below));
+	pid = start(&self->below, work_many_reads);
+	ASSERT_HELD_BACK(pid);
+	ASSERT_EQ(0, dm_resume(&self->below));
+	EXPECT_EQ(0, test_reap(pid));
+	EXPECT_GONE(&self->below);
+}
+
+/* It may hold what the workers wait for: nothing else would end that. */
+TEST_F(flood, killed_reader_does_not_wait)
+{
+	pid_t writer, reader;
+
+	ASSERT_EQ(0, freeze(&self->below));
+	writer = start(&self->below, work_many_writes);
+	ASSERT_HELD_BACK(writer);
+	reader = start(&self->below, work_read_beyond);
+	ASSERT_WAITS(reader);
+	ASSERT_EQ(0, kill(reader, SIGKILL));
+	EXPECT_ENDS(reader);
+	ASSERT_EQ(0, thaw(&self->below));
+	EXPECT_EQ(0, test_reap(writer));
+	EXPECT_EQ(128 + SIGKILL, test_reap(reader));
+	EXPECT_GONE(&self->below);
+}
+
+/* Who does that may hold what concerns all, such as a cgroup's files. */
+TEST_F(flood, does_not_keep_the_queue_from_being_frozen)
+{
+	pid_t writer, other;
+
+	ASSERT_EQ(0, freeze(&self->below));
+	writer = start(&self->below, work_many_writes);
+	ASSERT_HELD_BACK(writer);
+	other = start(&self->below, work_freeze_queue);
+	EXPECT_ENDS(other);
+	ASSERT_HELD_BACK(writer);
+	ASSERT_EQ(0, thaw(&self->below));
+	EXPECT_EQ(0, test_reap(other));
+	EXPECT_EQ(0, test_reap(writer));
+	EXPECT_GONE(&self->below);
+}
+
+/* What the kernel writes back has a limit of its own, and takes nobody's room. */
+TEST_F(flood, of_writeback_leaves_room)
+{
+	static char buf[PAGE] __attribute__((aligned(PAGE)));
+	struct iovec page = { buf, PAGE };
+	pid_t pid;
+
+	ASSERT_EQ(PAGE, pread(self->below.file, buf, PAGE, 0));
+	ASSERT_EQ(0, freeze(&self->below));
+	for (int i = 1; i <= FLOOD; i++)
+		ASSERT_EQ(PAGE, pwrite(self->below.dev, buf, PAGE, FLOOD_AT(i)));
+	pid = start(&self->below, work_sync_alone);
+	EXPECT_TRUE(test_wait(all_in_flight, &self->below, TEST_TIMEOUT_MS));
+	EXPECT_EQ(PAGE, preadv2(self->below.direct, &page, 1, 0, RWF_NOWAIT));
 	ASSERT_EQ(0, thaw(&self->below));
 	EXPECT_EQ(0, test_reap(pid));
 	EXPECT_GONE(&self->below);
