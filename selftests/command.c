@@ -274,7 +274,8 @@ TEST_F(command, new_file_is_none_if_data_was_lost)
 
 TEST_F(command, new_file_is_none_if_the_command_did_not_heed_a_loss)
 {
-	EXPECT_RUN(1, "of the device have failed", LOSE_DATA "sync {} || true; }'");
+	EXPECT_RUN(1, "of the device have failed",
+		   LOSE_DATA "dd if=/dev/null of={} conv=notrunc,fsync || true; }'");
 	EXPECT_OUTPUT("", "ls small; umount small");
 }
 
