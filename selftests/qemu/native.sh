@@ -19,10 +19,12 @@ make_scratch()
 	losetup --detach "$TEST_DISK"
 }
 
+# In the background, so that run.sh's traps need not wait for its end, but not with
+# SIGINT ignored, as bash has it there.
 run_native()
 {
 	# shellcheck disable=SC2016 # for the inner shell
-	timeout --kill-after=5 "$limit" unshare --mount bash -euc '
+	exec env --default-signal=INT timeout --kill-after=5 "$limit" unshare --mount bash -euc '
 		run=$1 share=$2
 		shift 2
 		mount --bind "$run/blkfd" /blkfd
@@ -38,9 +40,21 @@ run_native()
 	' - "$run" "$share" "$@" </dev/null 7<&-
 }
 
+# Also by run.sh's trap, if it is told to end.
+leave_native()
+{
+	local status=0
+
+	leave=
+	module_unload || status=125
+	[ ${#made[@]} = 0 ] || rmdir "${made[@]}"
+	return "$status"
+}
+
 mkdir "$run/blkfd" "$run/host"
 "$here/build.sh" native "$run/blkfd" || exit 123
 made=()
+leave=leave_native
 for place in /blkfd /run/blkfd /share; do
 	[ -d "$place" ] || { mkdir "$place" && made+=("$place"); }
 done
@@ -50,12 +64,14 @@ ended=0
 if [ -n "$load" ] && ! insmod "$run/blkfd/kernel/blkfd.ko" 2>"$run/host/failure"; then
 	echo 125 >"$run/host/status"
 else
-	run_native "$@" && status=0 || status=$?
+	run_native "$@" &
+	job=$!
+	wait "$job" && status=0 || status=$?
+	job=
 	[ "$status" != 124 ] || ended=124
-	module_unload 2>"$run/host/failure" || status=125
+	leave_native 2>"$run/host/failure" || status=$?
 	echo "$status" >"$run/host/status"
 fi
-[ ${#made[@]} = 0 ] || rmdir "${made[@]}"
 dmesg >"$run/dmesg"
 grep -q "run.sh: starts $run" "$run/dmesg" || die 125 "the kernel log overflowed: no verdict"
 sed "1,\|run.sh: starts $run|d" "$run/dmesg" >"$run/log"

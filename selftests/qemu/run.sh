@@ -81,10 +81,12 @@ done
 # The trap ends QEMU too, which run.sh's own death would end as well.
 run=$(mktemp -d -t blkfd-run.XXXXXX)
 job=
+leave=
 # shellcheck disable=SC2317 # the trap calls it
 clean_up()
 {
 	[ -z "$job" ] || { kill "$job" && wait "$job"; } 2>/dev/null || true
+	[ -z "$leave" ] || "$leave" || true
 	rm -rf "$run"
 }
 trap clean_up EXIT
