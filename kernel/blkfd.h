@@ -230,15 +230,15 @@ struct blkfd_device {
 	 * it waiting for ever.
 	 */
 	mempool_t io_cmds;
-	spinlock_t worker_lock;		/* backlog, and who is awake */
+	spinlock_t worker_lock;		/* of what says so */
 	struct list_head backlog;	/* worker_lock */
 	unsigned int workers_awake;	/* worker_lock */
 	/* Commands that came to the workers, of those that count, and are not over. */
 	atomic_t worker_count;
 	/* Those were BLKFD_WORKER_DEPTH, and not BLKFD_WORKER_ROOM since. */
-	bool workers_full;
+	bool workers_full;		/* worker_lock */
 	/* How often that has ended. */
-	atomic_t worker_rooms;
+	unsigned int worker_rooms;	/* worker_lock */
 	wait_queue_head_t worker_room;
 	struct blkfd_worker workers[BLKFD_WORKERS];
 	struct workqueue_struct *worker_queue;
@@ -350,7 +350,8 @@ void blkfd_worker_exit_device(struct blkfd_device *dev);
 void blkfd_worker_queue(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
 bool blkfd_worker_bounds_current(void);
 bool blkfd_worker_has_room(struct blkfd_device *dev);
-void blkfd_worker_wait_for_room(struct blkfd_device *dev);
+void blkfd_worker_wait_for_room(struct blkfd_device *dev,
+				const struct bio *bio);
 void blkfd_worker_make_room(struct blkfd_device *dev);
 
 #endif /* BLKFD_BLKFD_H */

@@ -818,7 +818,7 @@ void blkfd_io_submit(struct bio *bio)
 	if (blkfd_inline_submit(dev, cmd))
 		return;
 	if (cmd->counts && !nowait)
-		blkfd_worker_wait_for_room(dev);
+		blkfd_worker_wait_for_room(dev, bio);
 	blkfd_worker_queue(dev, cmd);
 }
 

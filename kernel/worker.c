@@ -125,11 +125,50 @@ bool blkfd_worker_has_room(struct blkfd_device *dev)
 	       atomic_read(&dev->worker_count) < BLKFD_WORKER_DEPTH;
 }
 
+static unsigned int blkfd_worker_begin_full(struct blkfd_device *dev)
+{
+	unsigned int rooms;
+
+	spin_lock_irq(&dev->worker_lock);
+	WRITE_ONCE(dev->workers_full, true);
+	rooms = dev->worker_rooms;
+	spin_unlock_irq(&dev->worker_lock);
+	return rooms;
+}
+
 static void blkfd_worker_end_full(struct blkfd_device *dev)
 {
+	unsigned long flags;
+
+	spin_lock_irqsave(&dev->worker_lock, flags);
 	WRITE_ONCE(dev->workers_full, false);
-	atomic_inc(&dev->worker_rooms);
+	WRITE_ONCE(dev->worker_rooms, dev->worker_rooms + 1);
+	spin_unlock_irqrestore(&dev->worker_lock, flags);
 	wake_up_all(&dev->worker_room);
+}
+
+/*
+ * Who faults in a page of the device while he writes to its file holds what workers
+ * need, the file's i_rwsem or its file system's freeze protection: he must end if he is
+ * killed, as from the wait for the page. Who sends his own memory does not, and would go
+ * on to send all of it.
+ */
+static bool blkfd_worker_may_be_killed(const struct bio *bio)
+{
+	return !bio_flagged(bio, BIO_PAGE_PINNED);
+}
+
+/* Not 0 if there was some since @rooms were counted, or nobody is there to see it. */
+static long blkfd_worker_sees_room(struct blkfd_device *dev,
+				   const struct bio *bio, unsigned int rooms)
+{
+	if (blkfd_worker_may_be_killed(bio))
+		return wait_event_killable_timeout(dev->worker_room,
+						   READ_ONCE(dev->worker_rooms) != rooms,
+						   BLKFD_WORKER_LOOK_UP);
+	return wait_event_timeout(dev->worker_room,
+				  READ_ONCE(dev->worker_rooms) != rooms,
+				  BLKFD_WORKER_LOOK_UP);
 }
 
 /* Which waits for all that are submitting a bio, and keeps others from it. */
@@ -141,30 +180,26 @@ static bool blkfd_worker_queue_freezes(struct blkfd_device *dev)
 /**
  * blkfd_worker_wait_for_room - wait until workers may have one more command
  * @dev: The device.
+ * @bio: What it is for.
  *
- * For those whose commands count. They may hold what workers need, the file's own
- * i_rwsem or its file system's freeze protection, if they fault in a page of the device
- * as they write to the file: so they can be killed, as those who wait for the page.
- * Nor may they keep others waiting for the queue, who look for that but now and then.
- * Several who come at once, or are let go, may exceed the depth by as many.
+ * For those whose commands count. They keep whoever wants to freeze the queue waiting,
+ * so they look for such now and then, and go on. Several who come at once, or are let go
+ * before there is room, exceed the depth by as many.
  */
-void blkfd_worker_wait_for_room(struct blkfd_device *dev)
+void blkfd_worker_wait_for_room(struct blkfd_device *dev, const struct bio *bio)
 {
-	int rooms = atomic_read(&dev->worker_rooms);
-	long left;
+	unsigned int rooms;
 
 	if (blkfd_worker_has_room(dev))
 		return;
-	WRITE_ONCE(dev->workers_full, true);
+	rooms = blkfd_worker_begin_full(dev);
 	/* Either this sees the last one go that has to, or that one sees the above. */
 	smp_mb();
 	if (atomic_read(&dev->worker_count) <= BLKFD_WORKER_ROOM)
 		blkfd_worker_end_full(dev);
-	do {
-		left = wait_event_killable_timeout(dev->worker_room,
-						   atomic_read(&dev->worker_rooms) != rooms,
-						   BLKFD_WORKER_LOOK_UP);
-	} while (!left && !blkfd_worker_queue_freezes(dev));
+	while (!blkfd_worker_sees_room(dev, bio, rooms) &&
+	       !blkfd_worker_queue_freezes(dev))
+		;
 }
 
 /**

@@ -1642,7 +1642,7 @@ TEST_F(remount, for_an_error_is_eio_for_writes)
 
 #define CGROUP		"/sys/fs/cgroup/blkfd-faults"
 #define LIMIT		"50331648"
-#define PRESSURE	(96 * TEST_MIB)
+#define PRESSURE	(64 * TEST_MIB)
 
 FIXTURE(memory) {
 	struct below below;
@@ -1795,7 +1795,7 @@ static int work_discard(struct below *below)
 static int submit_many(struct below *below, int opcode)
 {
 	char *buf = mmap(NULL, FLOOD_AT(FLOOD), PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	static struct iocb iocbs[FLOOD], *list[FLOOD];
 	aio_context_t context = 0;
 	long ret;
@@ -1866,11 +1866,14 @@ static int work_freeze_queue(struct below *below)
 	return ret;
 }
 
-static int work_sync_alone(struct below *below)
+/* At once, by the kernel's threads alone. */
+static int write_back(void)
 {
-	*below->reached = true;
-	sync();
-	return 0;
+	static const char path[] = "/proc/sys/vm/dirty_writeback_centisecs";
+	char before[32];
+
+	return test_read_text(path, before, sizeof(before)) < 0 ||
+	       test_write_text(path, "4321") || test_write_text(path, before) ? -EIO : 0;
 }
 
 static long long in_flight(struct below *below)
@@ -1943,6 +1946,21 @@ TEST_F(flood, killed_reader_does_not_wait)
 	EXPECT_GONE(&self->below);
 }
 
+/* Or else all that it has left would be sent at once. */
+TEST_F(flood, killed_sender_is_held_back)
+{
+	pid_t pid;
+
+	ASSERT_EQ(0, freeze(&self->below));
+	pid = start(&self->below, work_many_writes);
+	ASSERT_HELD_BACK(pid);
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	ASSERT_HELD_BACK(pid);
+	ASSERT_EQ(0, thaw(&self->below));
+	EXPECT_EQ(128 + SIGKILL, test_reap(pid));
+	EXPECT_GONE(&self->below);
+}
+
 /* Who does that may hold what concerns all, such as a cgroup's files. */
 TEST_F(flood, does_not_keep_the_queue_from_being_frozen)
 {
@@ -1965,17 +1983,15 @@ TEST_F(flood, of_writeback_leaves_room)
 {
 	static char buf[PAGE] __attribute__((aligned(PAGE)));
 	struct iovec page = { buf, PAGE };
-	pid_t pid;
 
 	ASSERT_EQ(PAGE, pread(self->below.file, buf, PAGE, 0));
 	ASSERT_EQ(0, freeze(&self->below));
 	for (int i = 1; i <= FLOOD; i++)
 		ASSERT_EQ(PAGE, pwrite(self->below.dev, buf, PAGE, FLOOD_AT(i)));
-	pid = start(&self->below, work_sync_alone);
+	EXPECT_EQ(0, write_back());
 	EXPECT_TRUE(test_wait(all_in_flight, &self->below, TEST_TIMEOUT_MS));
 	EXPECT_EQ(PAGE, preadv2(self->below.direct, &page, 1, 0, RWF_NOWAIT));
 	ASSERT_EQ(0, thaw(&self->below));
-	EXPECT_EQ(0, test_reap(pid));
 	EXPECT_GONE(&self->below);
 }
 
