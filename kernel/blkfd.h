@@ -89,7 +89,7 @@ struct blkfd_window {
  * @memcg: Who pays for memory, with a reference, or NULL: whom the bio names.
  * @nowait: The call is one that may not wait.
  * @by_worker: It took a worker.
- * @counts: It was sent by one who has to wait if workers have too many.
+ * @counts: It was left to workers by one who has to wait if they have too many.
  * @uncharged: Its cgroup had no memory for it: it is to be charged to none.
  * @flushed: The flush that comes before the data is done.
  * @fsync: One is to follow the write, as the file does not keep to IOCB_DSYNC.
@@ -352,6 +352,7 @@ bool blkfd_worker_bounds_current(void);
 bool blkfd_worker_has_room(struct blkfd_device *dev);
 void blkfd_worker_wait_for_room(struct blkfd_device *dev,
 				const struct bio *bio);
-void blkfd_worker_make_room(struct blkfd_device *dev);
+void blkfd_worker_make_room(struct blkfd_device *dev,
+			    const struct blkfd_io_cmd *cmd);
 
 #endif /* BLKFD_BLKFD_H */

@@ -145,7 +145,7 @@ static struct blkfd_io_cmd *blkfd_io_alloc(struct blkfd_device *dev,
 	cmd->memcg = NULL;
 	cmd->alone = false;
 	cmd->by_worker = false;
-	cmd->counts = blkfd_worker_bounds_current();
+	cmd->counts = false;
 	cmd->uncharged = false;
 	cmd->flushed = false;
 	cmd->fsync = false;
@@ -237,12 +237,12 @@ void blkfd_io_end(struct blkfd_io_cmd *cmd)
 			blkfd_io_note_loss(dev, bio);
 		}
 	}
-	if (cmd->by_worker)
+	if (cmd->by_worker) {
 		this_cpu_inc(dev->io_stats->worker_ios);
-	else
+		blkfd_worker_make_room(dev, cmd);
+	} else {
 		this_cpu_inc(dev->io_stats->inline_ios);
-	if (cmd->by_worker && cmd->counts)
-		blkfd_worker_make_room(dev);
+	}
 	blkfd_io_account_end(cmd);
 	blkfd_io_free(dev, cmd);
 	bio_endio(bio);
@@ -804,8 +804,8 @@ void blkfd_io_submit(struct bio *bio)
 	bool nowait = bio->bi_opf & REQ_NOWAIT;
 	struct blkfd_io_cmd *cmd = NULL;
 
-	if (!nowait || !blkfd_worker_bounds_current() ||
-	    blkfd_worker_has_room(dev))
+	if (!nowait || blkfd_worker_has_room(dev) ||
+	    !blkfd_worker_bounds_current())
 		cmd = blkfd_io_alloc(dev, bio);
 	if (!cmd) {
 		bio_wouldblock_error(bio);
@@ -817,6 +817,7 @@ void blkfd_io_submit(struct bio *bio)
 	blkfd_io_account_start(cmd);
 	if (blkfd_inline_submit(dev, cmd))
 		return;
+	cmd->counts = blkfd_worker_bounds_current();
 	if (cmd->counts && !nowait)
 		blkfd_worker_wait_for_room(dev, bio);
 	blkfd_worker_queue(dev, cmd);

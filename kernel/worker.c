@@ -203,13 +203,17 @@ void blkfd_worker_wait_for_room(struct blkfd_device *dev, const struct bio *bio)
 }
 
 /**
- * blkfd_worker_make_room - a command that counts, and came to the workers, is over
- * @dev: The device.
+ * blkfd_worker_make_room - a command that came to the workers is over
+ * @dev: Its device.
+ * @cmd: The command.
  *
  * Context: any.
  */
-void blkfd_worker_make_room(struct blkfd_device *dev)
+void blkfd_worker_make_room(struct blkfd_device *dev,
+			    const struct blkfd_io_cmd *cmd)
 {
+	if (!cmd->counts)
+		return;
 	if (atomic_dec_return(&dev->worker_count) == BLKFD_WORKER_ROOM &&
 	    READ_ONCE(dev->workers_full))
 		blkfd_worker_end_full(dev);
