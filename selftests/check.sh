@@ -43,8 +43,14 @@ start()
 	jobs[$kernel]=$!
 }
 
+count()
+{
+	grep -c -- "$1" "$logs/$2" || true
+}
+
 # Shows what a run says, from its beginning, until it ends. One that fails beyond its
-# tests, by what the kernel log says, is a failure more.
+# tests, by what the kernel log says, is a failure more, as is one that did not get to
+# its end.
 finish()
 {
 	local kernel=$1 status=0 ok=0 bad=0 skip=0
@@ -56,7 +62,11 @@ finish()
 	unset "jobs[$kernel]"
 	read -r ok bad skip < <(sed -n \
 		's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' \
-		"$logs/$kernel" | tail -n 1) || { ok=0 bad=1 skip=0; }
+		"$logs/$kernel" | tail -n 1) || {
+		skip=$(count '^ok .*# SKIP' "$kernel")
+		ok=$(($(count '^ok ' "$kernel") - skip))
+		bad=$(($(count '^not ok ' "$kernel") + 1))
+	}
 	[ "$status" = 0 ] || [ "$bad" != 0 ] || bad=1
 	[ "$status" -lt 123 ] || bad=$((bad + 1))
 	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
