@@ -350,8 +350,7 @@ void blkfd_worker_exit_device(struct blkfd_device *dev);
 void blkfd_worker_queue(struct blkfd_device *dev, struct blkfd_io_cmd *cmd);
 bool blkfd_worker_bounds_current(void);
 bool blkfd_worker_has_room(struct blkfd_device *dev);
-void blkfd_worker_wait_for_room(struct blkfd_device *dev,
-				const struct bio *bio);
+void blkfd_worker_wait_for_room(struct blkfd_device *dev, struct bio *bio);
 void blkfd_worker_make_room(struct blkfd_device *dev,
 			    const struct blkfd_io_cmd *cmd);
 

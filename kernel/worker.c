@@ -153,14 +153,14 @@ static void blkfd_worker_end_full(struct blkfd_device *dev)
  * killed, as from the wait for the page. Who sends his own memory does not, and would go
  * on to send all of it.
  */
-static bool blkfd_worker_may_be_killed(const struct bio *bio)
+static bool blkfd_worker_may_be_killed(struct bio *bio)
 {
 	return !bio_flagged(bio, BIO_PAGE_PINNED);
 }
 
 /* Not 0 if there was some since @rooms were counted, or nobody is there to see it. */
-static long blkfd_worker_sees_room(struct blkfd_device *dev,
-				   const struct bio *bio, unsigned int rooms)
+static long blkfd_worker_sees_room(struct blkfd_device *dev, struct bio *bio,
+				   unsigned int rooms)
 {
 	if (blkfd_worker_may_be_killed(bio))
 		return wait_event_killable_timeout(dev->worker_room,
@@ -186,7 +186,7 @@ static bool blkfd_worker_queue_freezes(struct blkfd_device *dev)
  * so they look for such now and then, and go on. Several who come at once, or are let go
  * before there is room, exceed the depth by as many.
  */
-void blkfd_worker_wait_for_room(struct blkfd_device *dev, const struct bio *bio)
+void blkfd_worker_wait_for_room(struct blkfd_device *dev, struct bio *bio)
 {
 	unsigned int rooms;
 
