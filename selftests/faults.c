@@ -327,6 +327,17 @@ static int below_begin(struct below *below)
 	return below->reached == MAP_FAILED ? -errno : test_private_mounts();
 }
 
+/* length: 0 for all of the file. */
+static int below_make(struct below *below, uint32_t flags, uint64_t length)
+{
+	below->dev = test_create(below->file, flags, 0, length, 0);
+	if (below->dev < 0)
+		return below->dev;
+	below->id = test_id(below->dev);
+	below->direct = test_reopen(below->dev, O_RDWR | O_DIRECT);
+	return below->direct < 0 ? below->direct : 0;
+}
+
 static int below_open(struct below *below, const struct fault *fault,
 		      uint32_t flags)
 {
@@ -338,12 +349,7 @@ static int below_open(struct below *below, const struct fault *fault,
 	below->file = fault->open(below);
 	if (below->file < 0)
 		return below->file;
-	below->dev = test_create(below->file, flags, 0, SIZE, 0);
-	if (below->dev < 0)
-		return below->dev;
-	below->id = test_id(below->dev);
-	below->direct = test_reopen(below->dev, O_RDWR | O_DIRECT);
-	return below->direct < 0 ? below->direct : 0;
+	return below_make(below, flags, SIZE);
 }
 
 /* From here on, reads have to go all the way down. */
@@ -1758,21 +1764,14 @@ static int open_long(struct below *below)
 	return file < 0 ? file : ftruncate(file, FLOOD * FLOOD_STEP) ? -errno : file;
 }
 
-static int make_long(struct below *below)
-{
-	close_ours(below);
-	below->dev = test_create(below->file, 0, 0, 0, 0);
-	below->id = test_id(below->dev);
-	below->direct = test_reopen(below->dev, O_RDWR | O_DIRECT);
-	return below->direct < 0 ? below->direct : 0;
-}
-
 FIXTURE_SETUP(flood)
 {
 	const struct fault fault = { .open = open_long };
 
-	if (below_setup(_metadata, &self->below, &fault, 0))
-		ASSERT_EQ(0, make_long(&self->below));
+	if (!below_setup(_metadata, &self->below, &fault, 0))
+		return;
+	close_ours(&self->below);
+	ASSERT_EQ(0, below_make(&self->below, 0, 0));
 }
 
 FIXTURE_TEARDOWN(flood)
