@@ -227,8 +227,8 @@ TEST_F(spares, are_not_for_who_closes_devices_faster_than_they_go)
 	close(control);
 	EXPECT_TRUE(test_wait_none());
 	EXPECT_EQ(0, test_set_spares(TEST_SPARES));
-	if (!seen)
-		SKIP(return, "none waited for its end: the machine is too slow, or too fast");
+	if (seen < 5)
+		SKIP(return, "too few waited for their end: the machine is too slow, or too fast");
 }
 
 /* What a refused window does to a spare: nothing. */
